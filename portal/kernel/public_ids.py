@@ -1,0 +1,39 @@
+"""Public ids: ``prefix_`` and 26 characters that sort by time (ULID) and cannot be guessed."""
+
+import secrets
+import time
+from functools import partial
+from typing import Any
+
+from django.db import models
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_RANDOM_BITS = 80
+
+
+def new_public_id(prefix: str) -> str:
+    """E.g. ``org_01jc…``: 48 bits of milliseconds, then 80 random bits, in base 32."""
+    number = (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+    digits = []
+    for _ in range(26):
+        number, digit = divmod(number, 32)
+        digits.append(_ALPHABET[digit])
+    return f"{prefix}_{''.join(reversed(digits))}"
+
+
+class PublicIdField(models.CharField):
+    """A unique public id with a fixed prefix; never the primary key."""
+
+    def __init__(self, *, prefix: str, **kwargs: Any) -> None:
+        self.prefix = prefix
+        kwargs.setdefault("max_length", 40)
+        kwargs.setdefault("unique", True)
+        kwargs.setdefault("editable", False)
+        kwargs.setdefault("default", partial(new_public_id, prefix))
+        super().__init__(**kwargs)
+
+    def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
+        name, path, args, kwargs = super().deconstruct()
+        kwargs["prefix"] = self.prefix
+        kwargs.pop("default", None)
+        return name, path, args, kwargs
