@@ -1,0 +1,222 @@
+"""Calls, the usage they were charged for, and totals per quarter of an hour.
+
+Never a prompt or an answer. A call's row is written with its hold, before a byte goes upstream,
+and completed with its capture; so a process that dies leaves an open call that the sweep closes.
+"""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ApiKey, Organisation, User
+from marketplace.catalog.models import PriceVersion, Service
+from marketplace.ledger.models import Hold, Transaction, Unit
+from portal.kernel.public_ids import PublicIdField
+
+
+class CallStatus(models.TextChoices):
+    """How a call ended. Only succeeded and client_disconnected may cost anything."""
+
+    OPEN = "open", _("Running")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    FAILED = "failed", _("Failed")
+    CLIENT_DISCONNECTED = "client_disconnected", _("Client disconnected")
+    REFUSED = "refused", _("Refused")
+    LOST = "lost", _("Lost")  # the process died; its hold was released by the sweep
+
+
+class Surface(models.TextChoices):
+    """Which door a call came through."""
+
+    GATEWAY = "gateway", _("Gateway")
+    DIRECT = "direct", _("Direct")
+
+
+class UsageSource(models.TextChoices):
+    """Who counted the tokens."""
+
+    PROVIDER = "provider", _("Counted by the provider")
+    RECOUNT = "recount", _("Counted by the market")
+    ESTIMATE = "estimate", _("Estimated from what was delivered")
+    NONE = "none", _("Not counted")
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    """The vocabulary of calls."""
+
+    def of(self, organisation: Organisation) -> Self:
+        return self.filter(organisation=organisation)
+
+    def started_between(self, start: datetime, end: datetime) -> Self:
+        """From ``start`` (included) to ``end`` (excluded)."""
+        return self.filter(started_at__gte=start, started_at__lt=end)
+
+
+class Call(models.Model):
+    """One call: everything that a receipt needs."""
+
+    public_id = PublicIdField(prefix="call")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="calls")
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="calls")
+    member = models.ForeignKey(User, on_delete=models.PROTECT, related_name="calls")
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="calls")
+    price_version = models.ForeignKey(PriceVersion, on_delete=models.PROTECT)
+    hold = models.OneToOneField(Hold, on_delete=models.PROTECT, null=True, related_name="call")
+    unit = models.CharField(max_length=4, choices=Unit)
+    surface = models.CharField(max_length=7, choices=Surface, default=Surface.GATEWAY)
+    operation = models.CharField(max_length=20)  # "chat", "embeddings"
+    streamed = models.BooleanField(default=False)
+    status = models.CharField(max_length=20, choices=CallStatus, default=CallStatus.OPEN)
+    error_code = models.CharField(max_length=60, blank=True)
+    finish_reason = models.CharField(max_length=30, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    upstream_id = models.CharField(max_length=120, blank=True)
+    # Model tokens. ``cached`` is the part of the prompt served from the provider's cache.
+    prompt_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    completion_tokens = models.PositiveBigIntegerField(default=0)
+    usage_source = models.CharField(max_length=10, choices=UsageSource, default=UsageSource.NONE)
+    # Wallet millitokens: cost = provider's share + commission.
+    cost_millitokens = models.BigIntegerField(default=0)
+    share_millitokens = models.BigIntegerField(default=0)
+    commission_millitokens = models.BigIntegerField(default=0)
+    # What the call cost beyond its hold: borne by the operator, never by the tenant.
+    uncovered_millitokens = models.BigIntegerField(default=0)
+    # As declared when the call was made.
+    region = models.CharField(max_length=40, blank=True)
+    retains_prompts_days = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField()
+    first_token_ms = models.PositiveIntegerField(null=True)
+    duration_ms = models.PositiveIntegerField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    rolled_up = models.BooleanField(default=False)
+
+    objects = CallQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    cost_millitokens=models.F("share_millitokens")
+                    + models.F("commission_millitokens")
+                ),
+                name="call_cost_is_share_and_commission",
+            ),
+            models.CheckConstraint(
+                condition=Q(cost_millitokens__gte=0, uncovered_millitokens__gte=0),
+                name="call_cost_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["succeeded", "client_disconnected"])
+                | Q(cost_millitokens=0),
+                name="failed_calls_cost_nothing",
+            ),
+            models.CheckConstraint(
+                condition=Q(cached_tokens__lte=models.F("prompt_tokens")),
+                name="cached_is_part_of_prompt",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="open", ended_at__isnull=True)
+                | (~Q(status="open") & Q(ended_at__isnull=False)),
+                name="ended_call_has_time",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "-started_at", "-id"], name="calls_by_tenant"),
+            models.Index(fields=["service", "-started_at"], name="calls_by_service"),
+            models.Index(fields=["api_key", "-started_at"], name="calls_by_key"),
+            models.Index(
+                fields=["id"],
+                condition=Q(rolled_up=False) & ~Q(status="open"),
+                name="calls_to_roll_up",
+            ),
+            models.Index(
+                fields=["started_at"], condition=Q(status="open"), name="calls_still_open"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
+class UsageEvent(models.Model):
+    """Usage as it was reported, once for ever under (source, event_id).
+
+    ``source`` comes from the credential ("gateway", "provider:prv_…"), never from a payload.
+    """
+
+    source = models.CharField(max_length=60)
+    event_id = models.CharField(max_length=120)
+    payload_hash = models.CharField(max_length=64)
+    call = models.OneToOneField(Call, on_delete=models.PROTECT, related_name="usage_event")
+    prompt_tokens = models.PositiveBigIntegerField()
+    cached_tokens = models.PositiveBigIntegerField()
+    completion_tokens = models.PositiveBigIntegerField()
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "event_id"], name="usage_event_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.event_id}"
+
+
+class UsageCharge(models.Model):
+    """What a usage event was charged; no ledger transaction when that is nothing."""
+
+    event = models.OneToOneField(UsageEvent, on_delete=models.PROTECT, related_name="charge")
+    transaction = models.OneToOneField(Transaction, on_delete=models.PROTECT, null=True)
+    price_version = models.ForeignKey(PriceVersion, on_delete=models.PROTECT)
+    amount_millitokens = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount_millitokens=0, transaction__isnull=True)
+                | Q(amount_millitokens__gt=0, transaction__isnull=False),
+                name="charge_has_transaction_unless_zero",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id}: {self.amount_millitokens}"
+
+
+class UsageTotal(models.Model):
+    """Sums of ended calls in one quarter of an hour (UTC), rolled up outside the capture."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT)
+    bucket_start = models.DateTimeField()
+    service = models.ForeignKey(Service, on_delete=models.PROTECT)
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT)
+    member = models.ForeignKey(User, on_delete=models.PROTECT)
+    unit = models.CharField(max_length=4, choices=Unit)
+    status = models.CharField(max_length=20, choices=CallStatus)
+    calls = models.PositiveBigIntegerField(default=0)
+    prompt_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    completion_tokens = models.PositiveBigIntegerField(default=0)
+    cost_millitokens = models.BigIntegerField(default=0)
+    share_millitokens = models.BigIntegerField(default=0)
+    # Counts of calls per duration class, see metering.latency.
+    duration_histogram = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "bucket_start", "service", "api_key", "unit", "status"],
+                name="one_total_per_bucket",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["service", "bucket_start"], name="totals_by_service"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organisation_id} {self.bucket_start:%Y-%m-%d %H:%M}"

@@ -1,0 +1,45 @@
+"""Direct mode: the grants that let a tenant call a provider itself."""
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import ApiKey, Organisation
+from marketplace.catalog.models import Service
+from portal.kernel.clock import utc_now
+from portal.kernel.encryption import EncryptedTextField
+from portal.kernel.public_ids import PublicIdField
+
+
+class SigningKey(models.Model):
+    """An Ed25519 key that grants are signed with; the public half is in the JWKS."""
+
+    key_id = PublicIdField(prefix="sig")
+    private_pem = EncryptedTextField()
+    public_jwk = models.JSONField()
+    created_at = models.DateTimeField(default=utc_now)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.key_id
+
+
+class DirectGrant(models.Model):
+    """A tenant's leave for one service to hold up to a ceiling from its wallet."""
+
+    public_id = PublicIdField(prefix="grt")  # the token's jti
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT)
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT)
+    service = models.ForeignKey(Service, on_delete=models.PROTECT)
+    ceiling_millitokens = models.BigIntegerField()
+    created_at = models.DateTimeField(default=utc_now)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ceiling_millitokens__gt=0), name="grant_ceiling_positive"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
