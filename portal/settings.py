@@ -169,6 +169,10 @@ COMMISSION_BASIS_POINTS = env.int("COMMISSION_BASIS_POINTS", default=1000)
 SANDBOX_PAYMENTS = env.bool("SANDBOX_PAYMENTS", default=True)
 ORDER_MINUTES = env.int("ORDER_MINUTES", default=60)
 
+# --- Reconciliation -----------------------------------------------------------------------
+# Above this many repairs in one run, the rest are findings for a person.
+RECONCILE_MAX_REPAIRS = env.int("RECONCILE_MAX_REPAIRS", default=100)
+
 # --- Gateway ------------------------------------------------------------------------------
 GATEWAY_MAX_BODY_BYTES = env.int("GATEWAY_MAX_BODY_BYTES", default=4 * 1024 * 1024)
 GATEWAY_MAX_JSON_DEPTH = env.int("GATEWAY_MAX_JSON_DEPTH", default=64)

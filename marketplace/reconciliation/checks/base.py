@@ -1,0 +1,60 @@
+"""What a check is: it reads the snapshot and names differences; the run decides what to do."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from django.db.backends.utils import CursorWrapper
+from django.utils.functional import Promise
+
+
+class Action(StrEnum):
+    """What follows when a difference is seen a second time."""
+
+    REPAIR = "A"  # by rule, as new rows with a reason
+    FINDING = "C"  # for a person
+    FREEZE = "F"  # a finding, and the wallet takes no new holds
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two records of the same thing that disagree.
+
+    ``subject`` names the thing stably ("wallet:12", "hold:hld_…") so that the next run knows
+    it again; ``detail`` holds both figures, JSON-ready.
+    """
+
+    subject: str
+    detail: Mapping[str, Any]
+    at_stake_millitokens: int = 0
+    wallet_pk: int | None = None
+    action: Action | None = None  # overrides the check's own, where the side matters
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A check's result over one snapshot."""
+
+    count: int
+    differences: Sequence[Difference] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One numbered check of docs/money.md.
+
+    ``examine(cursor, now)`` only reads. ``repair(difference, now)`` is given where the rule is A:
+    it acts through the owner's services, is safe to repeat, and says in words what it did, or
+    answers None when the difference had gone by then.
+    """
+
+    number: int
+    title: Promise | str
+    action: Action
+    examine: Callable[[CursorWrapper, datetime], Examined]
+    repair: Callable[[Difference, datetime], str | None] | None = None
+
+    def action_for(self, difference: Difference) -> Action:
+        return difference.action or self.action

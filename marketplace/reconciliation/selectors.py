@@ -1,0 +1,46 @@
+"""What staff read of runs and findings. Operator data: it belongs to no tenant."""
+
+from django.db.models import QuerySet
+
+from marketplace.reconciliation.models import Finding, FindingState, Run
+from portal.kernel.errors import NotFound
+
+
+def list_runs() -> QuerySet[Run]:
+    """All runs, newest first."""
+    return Run.objects.order_by("-started_at", "-pk")
+
+
+def list_findings(*, state: str = "") -> QuerySet[Finding]:
+    """Findings by money at stake; without ``state``, all that a person should look at."""
+    findings = Finding.objects.select_related("first_run", "last_run", "resolved_by")
+    if state:
+        findings = findings.filter(state=state)
+    else:
+        findings = findings.filter(state__in=[FindingState.OPEN, FindingState.ACKNOWLEDGED])
+    return findings.order_by("-at_stake_millitokens", "-last_seen_at", "-pk")
+
+
+def count_open_findings() -> int:
+    """How many wait for a person."""
+    return list_findings().count()
+
+
+def get_finding(*, public_id: str) -> Finding:
+    """One finding; raises NotFound."""
+    finding = (
+        Finding.objects.select_related("first_run", "last_run", "resolved_by")
+        .filter(public_id=public_id)
+        .first()
+    )
+    if finding is None:
+        raise NotFound
+    return finding
+
+
+def get_run(*, public_id: str) -> Run:
+    """One run; raises NotFound."""
+    run = Run.objects.filter(public_id=public_id).first()
+    if run is None:
+        raise NotFound
+    return run
