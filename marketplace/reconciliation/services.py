@@ -57,17 +57,21 @@ def reconcile_balances(*, trigger: str, now: datetime) -> Run:
                     {
                         "number": check.number,
                         "examined": examined.count,
-                        "differences": len(seen[check]),
                         "milliseconds": round((monotonic() - begun) * 1000),
                     }
                 )
+        for check in CHECKS:
+            if check.ask is not None:
+                seen[check] += check.ask(now)
     except Exception as error:
         run.error = f"{type(error).__name__}: {error}"[:300]
         run.finished_at = utc_now()
         run.save(update_fields=["error", "finished_at"])
         raise
+    for row, differences in zip(report, seen.values(), strict=True):
+        row["differences"] = len(differences)
     repairs = _remember(run, seen, now)
-    _act(run, repairs, now)
+    _act(repairs, now)
     run.equation, run.checks, run.finished_at = equation, report, utc_now()
     run.save(update_fields=["equation", "checks", "finished_at"])
     return run
@@ -148,8 +152,10 @@ def _drop_suspicions(run: Run, unseen: Iterable[Finding]) -> None:
     ).delete()
 
 
-def _act(run: Run, repairs: list[tuple[Check, Difference, Finding]], now: datetime) -> None:
+def _act(repairs: list[tuple[Check, Difference, Finding]], now: datetime) -> None:
     """Repair by rule, up to the cap; above it a difference stays a finding for a person."""
+    if len(repairs) > settings.RECONCILE_MAX_REPAIRS:
+        log.error("repairs_capped", wanted=len(repairs), cap=settings.RECONCILE_MAX_REPAIRS)
     for check, difference, finding in repairs[: settings.RECONCILE_MAX_REPAIRS]:
         assert check.repair is not None
         done = check.repair(difference, now) or "had resolved itself by then"

@@ -45,7 +45,8 @@ class Examined:
 class Check:
     """One numbered check of docs/money.md.
 
-    ``examine(cursor, now)`` only reads. ``repair(difference, now)`` is given where the rule is A:
+    ``examine(cursor, now)`` only reads. ``ask(now)`` goes to an outside party, after the
+    snapshot has been closed, for what only that party knows. ``repair(difference, now)`` is given where the rule is A:
     it acts through the owner's services, is safe to repeat, and says in words what it did, or
     answers None when the difference had gone by then.
     """
@@ -55,6 +56,7 @@ class Check:
     action: Action
     examine: Callable[[CursorWrapper, datetime], Examined]
     repair: Callable[[Difference, datetime], str | None] | None = None
+    ask: Callable[[datetime], Sequence[Difference]] | None = None
 
     def action_for(self, difference: Difference) -> Action:
         return difference.action or self.action

@@ -30,12 +30,15 @@ def _examine_orders(cursor: CursorWrapper, now: datetime) -> Examined:
         )
         for row in fetch_rows(cursor, _PAID_WITHOUT_LOT, [])
     ]
-    # Seen from the processor's side: it has the money, and we have not credited.
-    differences += [
+    return Examined(int(orders[0]["n"]), differences)
+
+
+def _ask_processor(now: datetime) -> list[Difference]:
+    """Seen from the processor's side: it has the money, and we have not credited."""
+    return [
         Difference(f"order:{order_id}", {"processor": "paid", "order": "not credited"}, millitokens)
         for order_id, millitokens in billing.find_uncredited_orders(now=now)
     ]
-    return Examined(int(orders[0]["n"]), differences)
 
 
 def _credit_order(difference: Difference, now: datetime) -> str | None:
@@ -44,5 +47,10 @@ def _credit_order(difference: Difference, now: datetime) -> str | None:
 
 
 PAID_ORDERS = Check(
-    14, _("Every paid order was credited"), Action.REPAIR, _examine_orders, _credit_order
+    14,
+    _("Every paid order was credited"),
+    Action.REPAIR,
+    _examine_orders,
+    _credit_order,
+    _ask_processor,
 )
