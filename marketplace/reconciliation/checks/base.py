@@ -46,9 +46,9 @@ class Check:
     """One numbered check of docs/money.md.
 
     ``examine(cursor, now)`` only reads. ``ask(now)`` goes to an outside party, after the
-    snapshot has been closed, for what only that party knows. ``repair(difference, now)`` is given where the rule is A:
-    it acts through the owner's services, is safe to repeat, and says in words what it did, or
-    answers None when the difference had gone by then.
+    snapshot has been closed, for what only that party knows. ``repair(difference, now)`` is
+    given where the rule is A: it acts through the owner's services, is safe to repeat, and says
+    in words what it did, or answers None when the difference had gone by then.
     """
 
     number: int
