@@ -1,0 +1,71 @@
+// What every page has. Nothing here is needed: each part improves what works without it.
+import "./forms.js";
+import { announce } from "./announce.js";
+
+const words = document.body.dataset;
+
+// Menus are <details>; a click elsewhere or Escape closes them.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("[data-menu][open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && event.target.closest?.("[data-menu][open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+// Theme: the server renders the choice from a cookie; here it changes without a reload.
+for (const form of document.querySelectorAll("[data-theme-form]")) {
+  form.addEventListener("submit", (event) => {
+    const theme = event.submitter?.value;
+    if (!theme) return;
+    event.preventDefault();
+    if (theme === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+    for (const button of form.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.value === theme));
+    }
+  });
+}
+
+// Copy buttons name an element (data-copy="id") or carry the text (data-copy-text).
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-copy]");
+  if (!button) return;
+  const source = button.dataset.copyText ?? document.getElementById(button.dataset.copy)?.innerText;
+  try {
+    await navigator.clipboard.writeText(source.trim());
+    announce(words.copied);
+    button.dataset.label ??= button.lastChild.textContent;
+    button.lastChild.textContent = words.copied;
+    setTimeout(() => { button.lastChild.textContent = button.dataset.label; }, 2000);
+  } catch {
+    announce(words.copyFailed);
+    window.getSelection().selectAllChildren(document.getElementById(button.dataset.copy) ?? button.previousElementSibling);
+  }
+});
+
+// Confirmations can be put away.
+for (const toast of document.querySelectorAll(".toasts .notice")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button button-quiet button-small";
+  button.textContent = words.close;
+  button.addEventListener("click", () => toast.remove());
+  toast.append(button);
+}
+
+// After an htmx swap the heading is focused and the count announced.
+document.addEventListener("htmx:afterSettle", (event) => {
+  const target = event.detail.elt;
+  target.querySelector("[data-swap-focus]")?.focus();
+  const note = target.querySelector("[data-announce]");
+  if (note) announce(note.dataset.announce || note.textContent);
+});
+
+if (document.querySelector("[data-dialog]")) import("./dialogs.js");
