@@ -1,0 +1,36 @@
+"""Packs, orders, attempts to pay, the inbox of payment events, receipts, and the sandbox.
+
+Money is an integer in the currency's minor unit. Tokens are millitokens.
+"""
+
+from marketplace.billing.models.events import EventCursor, InboxEvent, InboxState
+from marketplace.billing.models.orders import (
+    CREDITED_ORDER_STATUSES,
+    OPEN_ORDER_STATUSES,
+    Attempt,
+    AttemptState,
+    Order,
+    OrderStatus,
+)
+from marketplace.billing.models.packs import Pack, PackPrice
+from marketplace.billing.models.receipts import Receipt, ReceiptCounter
+from marketplace.billing.models.sandbox import SandboxEvent, SandboxSession, SandboxState
+
+__all__ = [
+    "CREDITED_ORDER_STATUSES",
+    "OPEN_ORDER_STATUSES",
+    "Attempt",
+    "AttemptState",
+    "EventCursor",
+    "InboxEvent",
+    "InboxState",
+    "Order",
+    "OrderStatus",
+    "Pack",
+    "PackPrice",
+    "Receipt",
+    "ReceiptCounter",
+    "SandboxEvent",
+    "SandboxSession",
+    "SandboxState",
+]

@@ -1,0 +1,216 @@
+"""One purchase and the calls to the payment provider that it took."""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Organisation, User
+from marketplace.billing.models.packs import Pack
+from portal.kernel.clock import utc_now
+from portal.kernel.public_ids import PublicIdField
+
+
+class OrderStatus(models.TextChoices):
+    """The life of an order."""
+
+    DRAFT = "draft", _("Draft")
+    PENDING = "pending", _("Waiting for payment")
+    PROCESSING = "processing", _("Payment in progress")
+    PAID = "paid", _("Paid")
+    EXPIRED = "expired", _("Expired")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
+    PARTIALLY_REVERSED = "partially_reversed", _("Partly refunded")
+    REVERSED = "reversed", _("Refunded")
+
+
+OPEN_ORDER_STATUSES = (OrderStatus.DRAFT, OrderStatus.PENDING, OrderStatus.PROCESSING)
+# Its tokens were credited, whatever happened to them later.
+CREDITED_ORDER_STATUSES = (
+    OrderStatus.PAID,
+    OrderStatus.PARTIALLY_REVERSED,
+    OrderStatus.REVERSED,
+)
+# The payment arrived, but is not the one that was ordered: staff decide, nothing is credited.
+MISMATCH = "mismatch"
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    """The vocabulary of orders."""
+
+    def open(self) -> Self:
+        """Could still be paid in the ordinary way."""
+        return self.filter(status__in=OPEN_ORDER_STATUSES)
+
+    def uncredited(self) -> Self:
+        """Whatever their status says: a payment that arrives for one of these is honoured."""
+        return self.exclude(status__in=CREDITED_ORDER_STATUSES)
+
+    def to_check(self, *, now: datetime, older_than: datetime, unchecked_since: datetime) -> Self:
+        """Open orders that the sweep asks the provider about, longest unasked first."""
+        return (
+            self.open()
+            .exclude(failure_code=MISMATCH)
+            .filter(
+                Q(checked_at__isnull=True, created_at__lte=older_than)
+                | Q(checked_at__lte=unchecked_since)
+                | Q(expires_at__lte=now, status__in=[OrderStatus.DRAFT, OrderStatus.PENDING])
+            )
+            .order_by(models.F("checked_at").asc(nulls_first=True), "id")
+        )
+
+
+class Order(models.Model):
+    """One purchase of packs, with a snapshot of what was offered."""
+
+    public_id = PublicIdField(prefix="ord")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="orders")
+    ordered_by = models.ForeignKey(User, on_delete=models.PROTECT)
+    pack = models.ForeignKey(Pack, on_delete=models.PROTECT)
+    quantity = models.PositiveSmallIntegerField(default=1)
+    # The form's or caller's key: a double submit finds the first order.
+    idempotency_key = models.CharField(max_length=200)
+    request_hash = models.CharField(max_length=64)
+    status = models.CharField(max_length=20, choices=OrderStatus, default=OrderStatus.DRAFT)
+    # Snapshot at ordering; totals over the quantity.
+    pack_name = models.CharField(max_length=80)
+    paid_millitokens = models.BigIntegerField()
+    bonus_millitokens = models.BigIntegerField(default=0)
+    tariff_millitokens = models.BigIntegerField()
+    expires_after_days = models.PositiveIntegerField(null=True)
+    scope = models.CharField(max_length=60, blank=True)
+    currency = models.CharField(max_length=3)
+    amount_minor = models.PositiveBigIntegerField()
+    tax_minor = models.PositiveBigIntegerField(default=0)
+    reversed_minor = models.PositiveBigIntegerField(default=0)
+    purchase_reference = models.CharField(max_length=80, blank=True)
+    livemode = models.BooleanField()
+    provider = models.CharField(max_length=20)  # "sandbox", "stripe"
+    provider_session_id = models.CharField(max_length=120, null=True, unique=True)
+    provider_payment_id = models.CharField(max_length=120, null=True, unique=True)
+    failure_code = models.CharField(max_length=60, blank=True)
+    created_at = models.DateTimeField(default=utc_now)
+    expires_at = models.DateTimeField()
+    # When the provider was last asked about it.
+    checked_at = models.DateTimeField(null=True, blank=True)
+    paid_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "idempotency_key"], name="one_order_per_key"
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(status__in=["paid", "partially_reversed", "reversed"], paid_at__isnull=False)
+                    | (
+                        ~Q(status__in=["paid", "partially_reversed", "reversed"])
+                        & Q(paid_at__isnull=True)
+                    )
+                ),
+                name="paid_order_has_time",
+            ),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="order_quantity_positive"),
+            models.CheckConstraint(
+                condition=Q(reversed_minor__lte=models.F("amount_minor")),
+                name="order_reversed_within_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=OrderStatus.values), name="order_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    paid_millitokens__gt=0,
+                    bonus_millitokens__gte=0,
+                    tariff_millitokens__gt=0,
+                    tariff_millitokens__lte=models.F("paid_millitokens"),
+                ),
+                name="order_tokens_sound",
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0, tax_minor__lte=models.F("amount_minor")),
+                name="order_amount_sound",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "-created_at"], name="orders_by_tenant"),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(status__in=["draft", "pending", "processing"]),
+                name="orders_still_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def reference(self) -> str:
+        """What the ledger calls this purchase; the UNIQUE on it rules out a second credit."""
+        return f"order:{self.public_id}"
+
+    @property
+    def total_millitokens(self) -> int:
+        return self.paid_millitokens + self.bonus_millitokens
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN_ORDER_STATUSES
+
+    @property
+    def is_credited(self) -> bool:
+        return self.status in CREDITED_ORDER_STATUSES
+
+    @property
+    def is_mismatched(self) -> bool:
+        return self.failure_code == MISMATCH and not self.is_credited
+
+    def may_be_paid(self, *, now: datetime) -> bool:
+        """Whether the buyer can be sent to the payment page (again)."""
+        payable = (OrderStatus.DRAFT, OrderStatus.PENDING, OrderStatus.FAILED)
+        return self.status in payable and not self.is_mismatched and now < self.expires_at
+
+
+class AttemptState(models.TextChoices):
+    """How a create call went. At most one attempt of an order is started or created."""
+
+    STARTED = "started"  # sent or about to be; the outcome is unknown until it is sent again
+    CREATED = "created"  # the session exists
+    REFUSED = "refused"  # the provider said no, for good
+    CLOSED = "closed"  # the session is over without a payment
+
+
+class Attempt(models.Model):
+    """One create call to the payment provider, with its key and exact parameters."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    idempotency_key = models.CharField(max_length=120, unique=True)
+    parameters = models.JSONField()
+    state = models.CharField(max_length=10, choices=AttemptState, default=AttemptState.STARTED)
+    session_id = models.CharField(max_length=120, blank=True)
+    pay_url = models.URLField(blank=True, max_length=500)
+    error = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=utc_now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["order", "number"], name="attempts_numbered"),
+            # Two live sessions of one order could both be paid.
+            models.UniqueConstraint(
+                fields=["order"],
+                condition=Q(state__in=["started", "created"]),
+                name="one_live_attempt_per_order",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=AttemptState.values), name="attempt_state_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order_id}/{self.number}"

@@ -1,0 +1,79 @@
+"""The sandbox's own side: what a payment processor would know. No money moves.
+
+Nothing outside ``marketplace.billing.sandbox`` reads these tables: to the rest of the room the
+sandbox is as remote as a real processor.
+"""
+
+from django.db import models
+from django.db.models import Q
+
+from portal.kernel.clock import utc_now
+
+
+class SandboxState(models.TextChoices):
+    """A session is open until the buyer decided; an unpaid one closes by decline or by time."""
+
+    OPEN = "open"
+    COMPLETE = "complete"
+    EXPIRED = "expired"
+
+
+class SandboxSession(models.Model):
+    """One visit to the sandbox's pay page."""
+
+    session_id = models.CharField(max_length=120, unique=True)
+    payment_id = models.CharField(max_length=120, unique=True)
+    idempotency_key = models.CharField(max_length=120, unique=True)
+    state = models.CharField(max_length=10, choices=SandboxState, default=SandboxState.OPEN)
+    # "unpaid", "paid"
+    payment_state = models.CharField(max_length=10, default="unpaid")
+    failure_code = models.CharField(max_length=60, blank=True)
+    amount_minor = models.PositiveBigIntegerField()
+    currency = models.CharField(max_length=3)
+    metadata = models.JSONField(default=dict)
+    description = models.CharField(max_length=200)
+    return_url = models.CharField(max_length=500)
+    cancel_url = models.CharField(max_length=500)
+    # Delayed success: when the payment will have succeeded.
+    succeeds_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=utc_now)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=SandboxState.values), name="sandbox_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(payment_state="unpaid") | Q(payment_state="paid", state="complete"),
+                name="sandbox_paid_is_complete",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.session_id
+
+
+class SandboxEvent(models.Model):
+    """What happened to a session: kept for listing, and the intent to deliver it."""
+
+    event_id = models.CharField(max_length=120, unique=True)
+    event_type = models.CharField(max_length=80)
+    session = models.ForeignKey(SandboxSession, on_delete=models.PROTECT, related_name="events")
+    created_at = models.DateTimeField(default=utc_now)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=utc_now)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=Q(delivered_at__isnull=True),
+                name="sandbox_events_to_deliver",
+            ),
+            models.Index(fields=["created_at"], name="sandbox_events_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.event_id}"
