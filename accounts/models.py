@@ -61,6 +61,8 @@ class Organisation(models.Model):
     country = models.CharField(_("country"), max_length=2, blank=True)
     timezone = models.CharField(_("time zone"), max_length=64, default="UTC")
     billing_email = models.EmailField(_("billing e-mail"), blank=True)
+    # Whether its members need a second factor to come in.
+    two_factor_required = models.BooleanField(_("two-factor sign-in required"), default=False)
     # Set when the first owner proved their e-mail address.
     verified_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=utc_now)
@@ -76,6 +78,11 @@ class Role(models.TextChoices):
     OWNER = "owner", _("Owner")
     BILLING = "billing", _("Billing")
     MEMBER = "member", _("Member")
+
+    @property
+    def rank(self) -> int:
+        """Higher includes lower."""
+        return {Role.MEMBER: 0, Role.BILLING: 1, Role.OWNER: 2}[self]
 
 
 class Membership(models.Model):
@@ -96,6 +103,10 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.role}"
+
+    def includes(self, role: str) -> bool:
+        """Whether this member may do what ``role`` may."""
+        return Role(self.role).rank >= Role(role).rank
 
 
 class Invitation(models.Model):
@@ -128,11 +139,13 @@ class Invitation(models.Model):
 
 
 class TrialClaim(models.Model):
-    """That an organisation took its trial lot; a company domain can do so once, in all."""
+    """That an organisation took its trial lot; a company domain or a person can do so once."""
 
     organisation = models.OneToOneField(Organisation, on_delete=models.PROTECT)
     # Null for addresses at public mail providers, which many companies share.
     email_domain = models.CharField(max_length=253, unique=True, null=True)
+    # SHA-256 of the address without its "+tag": one person, one trial, also at public providers.
+    address_digest = models.CharField(max_length=64, unique=True, null=True)
     claimed_at = models.DateTimeField(default=utc_now)
 
     def __str__(self) -> str:
@@ -185,6 +198,9 @@ class ApiKey(models.Model):
     scopes = models.JSONField(default=list)
     cap_millitokens = models.BigIntegerField(null=True, blank=True)
     cap_period = models.CharField(max_length=5, choices=CapPeriod, default=CapPeriod.MONTH)
+    # What the cap is counted under: the public id of the first key in a line of rotations, so
+    # that rotating does not start a fresh count.
+    cap_subject = models.CharField(max_length=40)
     # Public ids of services; empty means all.
     allowed_services = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(default=utc_now)

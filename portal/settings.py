@@ -154,6 +154,10 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
+# For so long a sign-in is fresh enough to make keys or change a team (accounts.access).
+RECENT_SIGN_IN_SECONDS = env.int("RECENT_SIGN_IN_SECONDS", default=1800)
+# Which terms of use people accept when they join; kept in the audit log.
+TERMS_VERSION = env.str("TERMS_VERSION", default="2026-11-01")
 
 INVITATION_DAYS = env.int("INVITATION_DAYS", default=7)
 # Tokens given once to each verified organisation (and once per e-mail domain of its own).

@@ -22,6 +22,8 @@ NO_FLUSH = (
     "Ledger tables refuse DELETE and TRUNCATE, so nothing can be flushed: use the fixture "
     "committed_db (real commits, threads, processes) or live_site (a real server)."
 )
+pytest_plugins = ["tests.cast"]
+
 _clone_numbers = itertools.count(1)
 
 

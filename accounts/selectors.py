@@ -1,0 +1,67 @@
+"""Reads of accounts; for tenant data the organisation is a required argument."""
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ApiKey, AuditEvent, Invitation, Membership, Organisation, Role, User
+from portal.kernel.errors import NotFound
+
+
+def get_organisation_for(user: User, slug: str) -> Organisation:
+    """The organisation at this address. Raises NotFound unless ``user`` is its member."""
+    return get_membership_for(user, slug).organisation
+
+
+def get_membership_for(user: User, slug: str) -> Membership:
+    """Role and organisation in one query. Raises NotFound unless ``user`` is a member."""
+    membership = (
+        Membership.objects.select_related("organisation")
+        .filter(user_id=user.pk, organisation__slug=slug)
+        .first()
+    )
+    if membership is None:
+        raise NotFound(_("There is no such organisation here."))
+    return membership
+
+
+def list_organisations_of(user: User) -> QuerySet[Organisation]:
+    """All that the person belongs to, by name: for the switcher."""
+    return Organisation.objects.filter(memberships__user_id=user.pk).order_by("name", "pk")
+
+
+def list_members(organisation: Organisation) -> QuerySet[Membership]:
+    """Owners first, then by when they joined; with the people."""
+    return organisation.memberships.select_related("user").order_by("-role", "joined_at", "pk")
+
+
+def list_owners(organisation: Organisation) -> QuerySet[User]:
+    """Who can grant roles."""
+    return User.objects.filter(
+        memberships__organisation=organisation, memberships__role=Role.OWNER, is_active=True
+    ).order_by("pk")
+
+
+def list_open_invitations(organisation: Organisation) -> QuerySet[Invitation]:
+    """Neither accepted nor withdrawn, expired ones included, newest first."""
+    return organisation.invitations.filter(
+        accepted_at__isnull=True, withdrawn_at__isnull=True
+    ).order_by("-pk")
+
+
+def list_api_keys(organisation: Organisation, created_by: User | None = None) -> QuerySet[ApiKey]:
+    """Newest first, revoked ones included; only one member's when ``created_by`` is given."""
+    keys = organisation.api_keys.select_related("created_by").order_by("-pk")
+    return keys.filter(created_by=created_by) if created_by else keys
+
+
+def get_api_key(organisation: Organisation, public_id: str) -> ApiKey:
+    """One key. Raises NotFound when it is not this organisation's."""
+    key = list_api_keys(organisation).filter(public_id=public_id).first()
+    if key is None:
+        raise NotFound(_("There is no such key here."))
+    return key
+
+
+def list_audit_events(organisation: Organisation) -> QuerySet[AuditEvent]:
+    """Newest first."""
+    return organisation.audit_events.order_by("-recorded_at", "-pk")
