@@ -4,6 +4,7 @@ Imports no room; what belongs to a room (its keys, its table of remembered answe
 """
 
 from portal.kernel.rest.fields import (
+    BooleanField,
     CountField,
     IntegerTextField,
     StrictSerializer,
@@ -12,19 +13,22 @@ from portal.kernel.rest.fields import (
 )
 from portal.kernel.rest.idempotency import IdempotentWriteMixin
 from portal.kernel.rest.paging import KeysetPagination
-from portal.kernel.rest.problems import BodyTooLarge, problem_response
+from portal.kernel.rest.problems import BodyTooLarge, ParameterError, problem_response
 from portal.kernel.rest.throttles import KeyThrottle
-from portal.kernel.rest.views import ApiView, NoSuchRoute
+from portal.kernel.rest.views import ApiListView, ApiView, NoSuchRoute
 
 __all__ = [
+    "ApiListView",
     "ApiView",
     "BodyTooLarge",
+    "BooleanField",
     "CountField",
     "IdempotentWriteMixin",
     "IntegerTextField",
     "KeyThrottle",
     "KeysetPagination",
     "NoSuchRoute",
+    "ParameterError",
     "StrictSerializer",
     "TextField",
     "TokensField",

@@ -133,11 +133,24 @@ def problem(
 
 
 def _domain_problem(exc: DomainError) -> Response:
-    headers = {}
-    if retry_after := exc.data.get("retry_after"):
-        headers["Retry-After"] = str(retry_after)
+    """``data["fields"]`` (reasons by field) or ``data["field"]`` become located errors."""
+    data = dict(exc.data)
+    fields = data.pop("fields", None) or {}
+    if field := data.pop("field", None):
+        fields = {field: [exc.message]}
+    errors = [
+        {"pointer": f"/{name}", "detail": str(reason), "code": exc.code}
+        for name, reasons in fields.items()
+        for reason in reasons
+    ]
+    wait = data.get("retry_after")
     return problem(
-        STATUS_OF_KIND.get(exc.kind, 400), exc.code, exc.message, data=exc.data, headers=headers
+        STATUS_OF_KIND.get(exc.kind, 400),
+        exc.code,
+        exc.message,
+        errors=errors,
+        data=data,
+        headers={"Retry-After": str(wait)} if wait else {},
     )
 
 

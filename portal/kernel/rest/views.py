@@ -1,17 +1,20 @@
-"""The base of API views, and the answer of addresses that do not exist."""
+"""The bases of API views, and the answer of addresses that do not exist."""
 
-from typing import Any, TypeVar
+from typing import Any
 
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers
+from rest_framework import exceptions, generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from portal.kernel.rest.paging import KeysetPagination
 from portal.kernel.rest.parsing import AlwaysJson, BoundedJSONParser
+from portal.kernel.rest.problems import ParameterError
 from portal.kernel.rest.throttles import KeyThrottle
-
-Input = TypeVar("Input", bound=serializers.BaseSerializer)
 
 
 class ApiView(APIView):
@@ -29,11 +32,68 @@ class ApiView(APIView):
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    def read_input(self, serializer: type[Input], **kwargs: Any) -> Any:
+    def read_body(self, serializer: type[serializers.Serializer], **kwargs: Any) -> dict[str, Any]:
         """The validated body; raises 400 with pointers to what is wrong."""
         incoming = serializer(data=self.request.data, **kwargs)
         incoming.is_valid(raise_exception=True)
-        return incoming.validated_data
+        return dict(incoming.validated_data)
+
+    def read_query(self, serializer: type[serializers.Serializer]) -> dict[str, Any]:
+        """The validated query; raises 400 naming the parameters, unknown ones included."""
+        refuse_unknown_parameters(self.request, set(serializer().fields))
+        incoming = serializer(data=self.request.query_params.dict())
+        if not incoming.is_valid():
+            raise ParameterError(incoming.errors)
+        return dict(incoming.validated_data)
+
+
+class ParameterFilterBackend(DjangoFilterBackend):
+    """django-filter, with its errors as problems that name the query parameter."""
+
+    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
+        filterset = self.get_filterset(request, queryset, view)
+        known = set(filterset.filters) if filterset else set()
+        refuse_unknown_parameters(request, known | {"limit", "cursor"})
+        if filterset is None:
+            return queryset
+        if not filterset.is_valid():
+            raise ParameterError(
+                {
+                    name: [
+                        exceptions.ErrorDetail(str(message), code=error.code or "invalid")
+                        for error in errors.as_data()
+                        for message in error.messages
+                    ]
+                    for name, errors in filterset.errors.items()
+                }
+            )
+        return filterset.qs
+
+
+class ApiListView(ApiView, generics.ListAPIView):
+    """A list by keyset pages. Subclasses give ``list_rows``, ``keyset`` and a serializer.
+
+    ``queryset`` is only the empty one from which the API's description is drawn.
+    """
+
+    pagination_class = KeysetPagination
+    filter_backends = [ParameterFilterBackend]
+
+    def list_rows(self) -> QuerySet[Any]:
+        """All rows that the caller may see."""
+        raise NotImplementedError
+
+    def get_queryset(self) -> QuerySet[Any]:
+        if getattr(self, "swagger_fake_view", False):
+            return super().get_queryset()
+        return self.list_rows()
+
+
+def refuse_unknown_parameters(request: Request, known: set[str]) -> None:
+    """A misspelt filter would show everything as if it had been filtered: 400 instead."""
+    if unknown := [name for name in request.query_params if name not in known]:
+        message = _("There is no such parameter here.")
+        raise ParameterError({name: [message] for name in unknown}, code="unknown_parameter")
 
 
 @extend_schema(exclude=True)
