@@ -172,6 +172,13 @@ COMMISSION_BASIS_POINTS = env.int("COMMISSION_BASIS_POINTS", default=1000)
 # The sandbox payment provider: no money moves. A check refuses it on an https site.
 SANDBOX_PAYMENTS = env.bool("SANDBOX_PAYMENTS", default=True)
 ORDER_MINUTES = env.int("ORDER_MINUTES", default=60)
+# How long before it takes effect a price rise of a live service is announced.
+PRICE_RISE_NOTICE_DAYS = env.int("PRICE_RISE_NOTICE_DAYS", default=7)
+
+# --- Demo providers -----------------------------------------------------------------------
+# Real small models that `make up` serves on 127.0.0.1 (the `demo` extra).
+DEMO_CHAT_PORT = env.int("DEMO_CHAT_PORT", default=8011)
+DEMO_EMBEDDINGS_PORT = env.int("DEMO_EMBEDDINGS_PORT", default=8012)
 
 # --- Reconciliation -----------------------------------------------------------------------
 # Above this many repairs in one run, the rest are findings for a person.

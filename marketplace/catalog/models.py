@@ -9,6 +9,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organisation, User
+from marketplace.catalog.pricing import PriceSnapshot
 from portal.kernel.clock import utc_now
 from portal.kernel.encryption import EncryptedTextField
 from portal.kernel.public_ids import PublicIdField
@@ -222,6 +223,17 @@ class PriceVersion(models.Model):
     def __str__(self) -> str:
         return f"{self.service} v{self.number}"
 
+    @property
+    def snapshot(self) -> PriceSnapshot:
+        return PriceSnapshot(
+            price_version_pk=self.pk,
+            public_id=self.public_id,
+            input_millitokens=self.input_millitokens,
+            cached_input_millitokens=self.cached_input_millitokens,
+            output_millitokens=self.output_millitokens,
+            request_millitokens=self.request_millitokens,
+        )
+
 
 class ReviewDecision(models.TextChoices):
     """How a review of a listing ended."""
@@ -229,17 +241,26 @@ class ReviewDecision(models.TextChoices):
     APPROVED = "approved", _("Approved")
     CHANGES_REQUESTED = "changes_requested", _("Changes requested")
     REJECTED = "rejected", _("Rejected")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
 class ServiceReview(models.Model):
-    """A submission of a listing and what staff decided about it."""
+    """A submission of a listing and what staff decided about it.
+
+    Never edited while open: what staff approve is exactly what they were shown.
+    """
 
     public_id = PublicIdField(prefix="rev")
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="reviews")
     submitted_by_label = models.CharField(max_length=254)
     submitted_at = models.DateTimeField(default=utc_now)
     # The listing as submitted (never the credential), to be compared with the last approved one.
+    # For a live service it holds changes that are not in force yet; approval applies them.
     snapshot = models.JSONField(default=dict)
+    # Changes that a live service waits for; none for a first listing.
+    changed_fields = models.JSONField(default=list)
+    # A new credential that comes into force with the approval; empty: unchanged.
+    credential = EncryptedTextField(blank=True)
     decision = models.CharField(max_length=20, choices=ReviewDecision, blank=True)
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True)
     decided_at = models.DateTimeField(null=True, blank=True)
@@ -259,3 +280,7 @@ class ServiceReview(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service} ({self.decision or 'open'})"
+
+
+# Triggers refuse UPDATE, DELETE and TRUNCATE; see portal.kernel.immutability.
+IMMUTABLE_TABLES: tuple[str, ...] = ("catalog_priceversion",)

@@ -1,0 +1,39 @@
+"""Reads of the catalogue, by topic."""
+
+from marketplace.catalog.selectors.callable_services import (
+    CallableService,
+    find_callable_services,
+    forget_callable_services,
+    list_callable_services,
+)
+from marketplace.catalog.selectors.lookups import (
+    get_model,
+    get_price_in_force,
+    get_provider,
+    get_provider_for,
+    get_provider_service,
+    get_review,
+    get_review_diff,
+    get_service,
+    list_open_reviews,
+    list_price_versions,
+    list_provider_services,
+)
+
+__all__ = [
+    "CallableService",
+    "find_callable_services",
+    "forget_callable_services",
+    "get_model",
+    "get_price_in_force",
+    "get_provider",
+    "get_provider_for",
+    "get_provider_service",
+    "get_review",
+    "get_review_diff",
+    "get_service",
+    "list_callable_services",
+    "list_open_reviews",
+    "list_price_versions",
+    "list_provider_services",
+]

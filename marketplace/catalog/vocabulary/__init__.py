@@ -1,0 +1,29 @@
+"""The catalogue's closed lists: codes are stored, labels are translated, words are searched."""
+
+from marketplace.catalog.vocabulary.licences import LICENCES, Licence, get_licence
+from marketplace.catalog.vocabulary.places import (
+    REGIONS,
+    country_label,
+    is_country,
+    language_label,
+    region_label,
+)
+from marketplace.catalog.vocabulary.terms import Term, label_of
+from marketplace.catalog.vocabulary.uses import INDUSTRIES, MODALITIES, QUANTISATIONS, TASKS
+
+__all__ = [
+    "INDUSTRIES",
+    "LICENCES",
+    "MODALITIES",
+    "QUANTISATIONS",
+    "REGIONS",
+    "TASKS",
+    "Licence",
+    "Term",
+    "country_label",
+    "get_licence",
+    "is_country",
+    "label_of",
+    "language_label",
+    "region_label",
+]
