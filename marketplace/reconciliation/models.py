@@ -27,6 +27,21 @@ class Run(models.Model):
     def __str__(self) -> str:
         return self.public_id
 
+    @property
+    def difference_count(self) -> int:
+        return sum(row["differences"] for row in self.checks)
+
+    @property
+    def equation_rows(self) -> list[dict[str, int | str]]:
+        """One row per unit, the rarer kinds of movement summed as ``other``."""
+        shown = ("purchase", "grant", "capture", "expiry")
+        rows = []
+        for unit, terms in self.equation.items():
+            numbers = {kind: int(amount) for kind, amount in terms.items()}
+            other = numbers["movements"] - sum(numbers[kind] for kind in shown)
+            rows.append({"unit": unit, **numbers, "other": other})
+        return rows
+
 
 class FindingState(models.TextChoices):
     """A difference counts when it is seen a second time."""

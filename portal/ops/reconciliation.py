@@ -1,0 +1,150 @@
+"""Runs and findings for staff: from a difference to the records behind it, and to its end."""
+
+from django import forms
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import services as accounts
+from accounts.access import PersonRequest, staff_view
+from marketplace.reconciliation import selectors, services
+from marketplace.reconciliation.checks import BY_NUMBER
+from marketplace.reconciliation.models import Finding, FindingState
+from portal.kernel.clock import utc_now
+from portal.kernel.errors import DomainError, NotFound
+
+PAGE_SIZE = 50
+
+
+class ResolveForm(forms.Form):
+    """How a finding ends."""
+
+    note = forms.CharField(
+        label=_("What was found and what was done"),
+        widget=forms.Textarea(attrs={"rows": 4}),
+        max_length=2000,
+    )
+
+
+@require_safe
+@staff_view
+def findings(request: PersonRequest) -> HttpResponse:
+    """By money at stake; without a state, those that wait for a person."""
+    state = request.GET.get("state", "")
+    if state not in FindingState.values:
+        state = ""
+    page = Paginator(selectors.list_findings(state=state), PAGE_SIZE).get_page(
+        request.GET.get("page")
+    )
+    return render(
+        request,
+        "ops/findings.html",
+        {
+            "page": page,
+            "state": state,
+            "states": FindingState.choices,
+            "last_run": selectors.list_runs().first(),
+            "titles": _titles(),
+        },
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@staff_view
+def finding(request: PersonRequest, finding: str) -> HttpResponse:
+    """Both figures, the way to the records, and the form that ends it."""
+    try:
+        found = selectors.get_finding(public_id=finding)
+    except NotFound as missing:
+        raise Http404 from missing
+    form = ResolveForm(request.POST if "note" in request.POST else None)
+    actor = accounts.actor_from_request(request)
+    if request.method == "POST":
+        try:
+            if "acknowledge" in request.POST:
+                services.acknowledge_finding(finding=found, actor=actor, now=utc_now())
+                messages.success(request, _("You look after this finding now."))
+                return redirect("ops:finding", finding=found.public_id)
+            if form.is_valid():
+                services.resolve_finding(
+                    finding=found,
+                    note=form.cleaned_data["note"],
+                    user=request.user,
+                    actor=actor,
+                    now=utc_now(),
+                )
+                messages.success(request, _("The finding is resolved."))
+                return redirect("ops:findings")
+        except DomainError as refusal:
+            if not form.is_bound:
+                messages.error(request, str(refusal))
+                return redirect("ops:finding", finding=found.public_id)
+            form.add_error(None, str(refusal))
+    return render(
+        request,
+        "ops/finding.html",
+        {
+            "finding": found,
+            "title": _titles().get(found.check_number, ""),
+            "records_url": _records_url(found),
+            "form": form,
+        },
+    )
+
+
+@require_POST
+@staff_view
+def run_now(request: PersonRequest) -> HttpResponse:
+    """One more run, at once: what the last run suspected is now confirmed or dropped."""
+    run = services.reconcile_balances(trigger="staff", now=utc_now())
+    messages.success(request, _("The books were compared; this is the result."))
+    return redirect("ops:run", run=run.public_id)
+
+
+@require_safe
+@staff_view
+def runs(request: PersonRequest) -> HttpResponse:
+    """All runs, newest first."""
+    page = Paginator(selectors.list_runs(), PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "ops/runs.html", {"page": page})
+
+
+@require_safe
+@staff_view
+def run_detail(request: PersonRequest, run: str) -> HttpResponse:
+    """One run: its equation and its checks."""
+    try:
+        found = selectors.get_run(public_id=run)
+    except NotFound as missing:
+        raise Http404 from missing
+    checks = [{**row, "title": _titles().get(row["number"], "")} for row in found.checks]
+    return render(request, "ops/run.html", {"run": found, "checks": checks})
+
+
+def _titles() -> dict[int, str]:
+    return {number: str(check.title) for number, check in BY_NUMBER.items()}
+
+
+# Where the admin shows the rows that a subject ("hold:hld_…") names.
+_RECORDS = {
+    "wallet": "admin:ledger_wallet_changelist",
+    "hold": "admin:ledger_hold_changelist",
+    "lot": "admin:ledger_lot_changelist",
+    "transaction": "admin:ledger_transaction_changelist",
+    "entry": "admin:ledger_transaction_changelist",
+    "call": "admin:metering_call_changelist",
+    "order": "admin:billing_order_changelist",
+    "event": "admin:billing_inboxevent_changelist",
+}
+
+
+def _records_url(finding: Finding) -> str:
+    kind, _colon, rest = finding.subject.partition(":")
+    if kind not in _RECORDS:
+        return ""
+    key = rest.rsplit(":", 1)[-1] if kind == "event" else rest.split(":")[0].split("/")[0]
+    return f"{reverse(_RECORDS[kind])}?q={key}"

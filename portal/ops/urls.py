@@ -1,0 +1,18 @@
+"""Routes of the operator's console."""
+
+from django.urls import path
+
+from portal.ops import home, reconciliation, reviews
+
+app_name = "ops"
+
+urlpatterns = [
+    path("ops/", home.home, name="home"),
+    path("ops/reviews/", reviews.review_list, name="reviews"),
+    path("ops/reviews/<str:review>/", reviews.review_detail, name="review"),
+    path("ops/reconciliation/", reconciliation.findings, name="findings"),
+    path("ops/reconciliation/run/", reconciliation.run_now, name="run_now"),
+    path("ops/reconciliation/runs/", reconciliation.runs, name="runs"),
+    path("ops/reconciliation/runs/<str:run>/", reconciliation.run_detail, name="run"),
+    path("ops/reconciliation/findings/<str:finding>/", reconciliation.finding, name="finding"),
+]
