@@ -132,7 +132,7 @@ def colour_slots(series: Sequence[Series]) -> dict[str, str]:
     slots: dict[str, str] = {}
     free = [True] * COLOURS
     for key in sorted(s.key for s in series if s.key != OTHER):
-        slot = crc32(key.encode()) % COLOURS
+        slot = crc32(key.encode()) % COLOURS if key else 0
         while not free[slot]:
             slot = (slot + 1) % COLOURS
         free[slot] = False

@@ -16,7 +16,10 @@ class Quantity(Enum):
 
 @dataclass(frozen=True)
 class Series:
-    """One colour of a stack. ``key`` keeps its colour stable: a public id, not a name."""
+    """One colour of a stack. ``key`` keeps its colour stable: a public id, not a name.
+
+    An empty key is for a total that is no part of anything; it has the first colour.
+    """
 
     key: str
     label: str
