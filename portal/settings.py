@@ -171,7 +171,16 @@ TARIFF_CURRENCY = env.str("TARIFF_CURRENCY", default="USD")
 COMMISSION_BASIS_POINTS = env.int("COMMISSION_BASIS_POINTS", default=1000)
 # The sandbox payment provider: no money moves. A check refuses it on an https site.
 SANDBOX_PAYMENTS = env.bool("SANDBOX_PAYMENTS", default=True)
+# A key that moves real money; a check refuses the sandbox beside it.
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+# How long an order waits for its payment.
 ORDER_MINUTES = env.int("ORDER_MINUTES", default=60)
+# Who sells: copied into every receipt when it is issued.
+SELLER_NAME = env.str("SELLER_NAME", default=SITE_NAME)
+SELLER_ADDRESS = env.str("SELLER_ADDRESS", default="")
+SELLER_COUNTRY = env.str("SELLER_COUNTRY", default="")
+SELLER_TAX_ID = env.str("SELLER_TAX_ID", default="")
+SELLER_EMAIL = env.str("SELLER_EMAIL", default="")
 # How long before it takes effect a price rise of a live service is announced.
 PRICE_RISE_NOTICE_DAYS = env.int("PRICE_RISE_NOTICE_DAYS", default=7)
 
@@ -217,8 +226,10 @@ CELERY_BEAT_SCHEDULE = {
     "expire-holds": {"task": "metering.sweep_open_calls", "schedule": 60.0},
     "expire-lots": {"task": "ledger.expire_lots", "schedule": 300.0},
     "roll-up-usage": {"task": "metering.roll_up_usage", "schedule": 20.0},
+    "deliver-sandbox-events": {"task": "billing.deliver_sandbox_events", "schedule": 20.0},
     "drive-inbox": {"task": "billing.drive_inbox", "schedule": 60.0},
     "sweep-orders": {"task": "billing.sweep_orders", "schedule": 60.0},
+    "mail-receipts": {"task": "billing.mail_receipts", "schedule": 60.0},
     "reconcile-balances": {
         "task": "reconciliation.reconcile_balances",
         "schedule": env.float("RECONCILE_SECONDS", default=300.0),
