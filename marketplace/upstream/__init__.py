@@ -1,0 +1,1 @@
+"""The only door to providers' endpoints: requests shaped and bounded, answers distrusted."""

@@ -1,0 +1,65 @@
+"""How long a call may take in each phase, with an end that can be drawn nearer during a wait."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from marketplace.upstream.failures import UpstreamCutShort, UpstreamTimedOut
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds per phase and bytes per answer."""
+
+    connect_seconds: float
+    first_byte_seconds: float
+    idle_seconds: float
+    total_seconds: float
+    drain_seconds: float
+    max_answer_bytes: int
+
+    @classmethod
+    def from_settings(cls) -> "Limits":
+        return cls(
+            connect_seconds=settings.UPSTREAM_CONNECT_SECONDS,
+            first_byte_seconds=settings.UPSTREAM_FIRST_BYTE_SECONDS,
+            idle_seconds=settings.UPSTREAM_IDLE_SECONDS,
+            total_seconds=settings.UPSTREAM_TOTAL_SECONDS,
+            drain_seconds=settings.UPSTREAM_DRAIN_SECONDS,
+            max_answer_bytes=settings.UPSTREAM_MAX_ANSWER_BYTES,
+        )
+
+
+class Patience:
+    """One call's patience. ``give_up`` works from another task, also in the middle of a wait."""
+
+    def __init__(self, total_seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._latest = self._loop.time() + total_seconds
+        self._wait: asyncio.Timeout | None = None
+        self.given_up = False
+
+    @asynccontextmanager
+    async def wait_at_most(self, seconds: float) -> AsyncIterator[None]:
+        """Raises UpstreamTimedOut when it takes longer, UpstreamCutShort after ``give_up``."""
+        latest = min(self._loop.time() + seconds, self._latest)
+        wait = self._wait = asyncio.timeout_at(latest)
+        try:
+            async with wait:
+                yield
+        except TimeoutError as error:
+            if not wait.expired():
+                raise
+            raise (UpstreamCutShort if self.given_up else UpstreamTimedOut) from error
+        finally:
+            self._wait = None
+
+    def give_up(self, *, within_seconds: float = 0.0) -> None:
+        """Listen for no longer than ``within_seconds`` more, in all."""
+        self.given_up = True
+        self._latest = min(self._latest, self._loop.time() + within_seconds)
+        if (wait := self._wait) is not None and not wait.expired():
+            wait.reschedule(min(wait.when() or self._latest, self._latest))

@@ -1,0 +1,107 @@
+"""What goes to a provider, and the most that it can cost in model tokens.
+
+The bounds need no tokenizer: tokenizers of open models fall back to bytes, so a text never has
+more tokens than bytes, and JSON never writes a text shorter than its bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from marketplace.catalog.selectors import CallableService
+
+# Beyond the bytes: what chat templates add of their own (default system prompt, tool preamble)
+# and per message (role and turn markers).
+TEMPLATE_TOKENS = 512
+TOKENS_PER_MESSAGE = 16
+TOKENS_PER_INPUT = 16
+# An image or sound named by address says nothing by its bytes.
+TOKENS_PER_MEDIUM = 8192
+# A text in the usual languages has at least three bytes per token: for guesses, never for money.
+USUAL_BYTES_PER_TOKEN = 3
+
+# Never passed on: other names by which engines take the length or number of answers (they would
+# undo what was held), and a template of the caller's own, which could multiply the prompt.
+WITHHELD_FIELDS = frozenset(
+    "n_predict num_predict max_new_tokens max_length best_of n_cmpl use_beam_search "
+    "chat_template".split()
+)
+# Rendered into the prompt by templates that indent JSON.
+_RENDERED_FIELDS = ("tools", "functions", "response_format", "documents")
+
+
+def bound_chat_prompt(body: Mapping[str, Any], *, body_bytes: int) -> int:
+    """The most prompt tokens that a chat request of ``body_bytes`` bytes of JSON can have."""
+    messages = body["messages"]
+    media = sum(
+        1
+        for message in messages
+        if isinstance(message.get("content"), list)
+        for part in message["content"]
+        if isinstance(part, dict) and part.get("type") not in ("text", "refusal")
+    )
+    rendered = sum(len(orjson.dumps(body[name])) for name in _RENDERED_FIELDS if body.get(name))
+    return (
+        body_bytes
+        + rendered
+        + TEMPLATE_TOKENS
+        + TOKENS_PER_MESSAGE * len(messages)
+        + TOKENS_PER_MEDIUM * media
+    )
+
+
+def bound_embedding_prompt(inputs: int, *, body_bytes: int) -> int:
+    """The most prompt tokens that an embeddings request for ``inputs`` texts can have."""
+    return body_bytes + TOKENS_PER_INPUT * inputs
+
+
+def guess_prompt(body_bytes: int) -> int:
+    """About how many tokens a prompt has, to leave it room in the context. Not for money."""
+    return body_bytes // USUAL_BYTES_PER_TOKEN
+
+
+def shape_chat(
+    body: Mapping[str, Any], *, service: CallableService, max_tokens: int | None
+) -> bytes:
+    """The request as the provider gets it: its own model name, the clamped length, usage asked.
+
+    ``max_tokens`` replaces whatever length the caller named; None sends none.
+    """
+    shaped = {name: value for name, value in body.items() if name not in WITHHELD_FIELDS}
+    shaped["model"] = service.upstream_model
+    if max_tokens is not None:
+        shaped["max_tokens"] = max_tokens
+        if shaped.get("max_completion_tokens") is not None:
+            shaped["max_completion_tokens"] = max_tokens
+    if shaped.get("stream"):
+        options = shaped.get("stream_options")
+        shaped["stream_options"] = {**(options or {}), "include_usage": True}
+    else:
+        shaped.pop("stream_options", None)
+    return orjson.dumps(shaped)
+
+
+def shape_embeddings(body: Mapping[str, Any], *, service: CallableService) -> bytes:
+    """The request as the provider gets it, under its own model name."""
+    return orjson.dumps({**body, "model": service.upstream_model})
+
+
+def count_text_bytes(choices: Sequence[Any]) -> int:
+    """UTF-8 bytes of generated text in a chunk's choices: content, reasoning, tool arguments."""
+    total = 0
+    for choice in choices:
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(delta, dict):
+            total += sum(_text_bytes(value) for name, value in delta.items() if name != "role")
+    return total
+
+
+def _text_bytes(value: object) -> int:
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, list):
+        return sum(_text_bytes(item) for item in value)
+    if isinstance(value, dict):
+        return sum(_text_bytes(item) for item in value.values())
+    return 0
