@@ -90,9 +90,7 @@ def _own_calls_only(request: OrganisationRequest) -> User | None:
 
 def _filter_calls(request: OrganisationRequest) -> tuple[RequestFilterForm, QuerySet[Call]]:
     member = _own_calls_only(request)
-    form = RequestFilterForm(
-        request.GET or None, organisation=request.organisation, member=member
-    )
+    form = RequestFilterForm(request.GET or None, organisation=request.organisation, member=member)
     wanted: dict[str, Any] = {}
     if form.is_bound:
         form.is_valid()  # what is wrong is shown; the rest is applied

@@ -2,9 +2,10 @@
 
 import django.db.models.deletion
 import django.db.models.expressions
-import portal.kernel.public_ids
 from django.conf import settings
 from django.db import migrations, models
+
+import portal.kernel.public_ids
 
 
 class Migration(migrations.Migration):
