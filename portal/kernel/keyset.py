@@ -1,4 +1,4 @@
-"""Pages of long lists in HTML, newest first: by position, so page 10,000 costs as much as page 1."""
+"""Pages of long lists, newest first: by position, so page 10,000 costs as much as page 1."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
