@@ -30,8 +30,8 @@ def list_organisations_of(user: User) -> QuerySet[Organisation]:
 
 
 def list_members(organisation: Organisation) -> QuerySet[Membership]:
-    """Owners first, then by when they joined; with the people."""
-    return organisation.memberships.select_related("user").order_by("-role", "joined_at", "pk")
+    """In the order of joining, with the people."""
+    return organisation.memberships.select_related("user").order_by("joined_at", "pk")
 
 
 def list_owners(organisation: Organisation) -> QuerySet[User]:
@@ -46,6 +46,31 @@ def list_open_invitations(organisation: Organisation) -> QuerySet[Invitation]:
     return organisation.invitations.filter(
         accepted_at__isnull=True, withdrawn_at__isnull=True
     ).order_by("-pk")
+
+
+def get_invitation(organisation: Organisation, public_id: str) -> Invitation:
+    """One invitation. Raises NotFound when it is not this organisation's."""
+    invitation = organisation.invitations.filter(public_id=public_id).first()
+    if invitation is None:
+        raise NotFound(_("There is no such invitation here."))
+    return invitation
+
+
+def find_invitation(token_digest: str) -> Invitation | None:
+    """The invitation that a link's digest belongs to, in whatever state."""
+    return (
+        Invitation.objects.select_related("organisation", "invited_by")
+        .filter(token_digest=token_digest)
+        .first()
+    )
+
+
+def get_member(organisation: Organisation, user_public_id: str) -> Membership:
+    """One member's role. Raises NotFound when the person is not a member."""
+    member = list_members(organisation).filter(user__public_id=user_public_id).first()
+    if member is None:
+        raise NotFound(_("There is no such member here."))
+    return member
 
 
 def list_api_keys(organisation: Organisation, created_by: User | None = None) -> QuerySet[ApiKey]:

@@ -37,6 +37,16 @@ def actor_from_request(request: HttpRequest) -> Actor:
     )
 
 
+def actor_of_person(user: User, request: HttpRequest) -> Actor:
+    """Somebody who is not signed in yet but proved who they are (by a link, at sign-in)."""
+    return Actor(
+        id=user.public_id,
+        label=user.email,
+        address=address_of(request),
+        request_id=_request_id(),
+    )
+
+
 def actor_from_key(key_public_id: str, key_label: str, request: HttpRequest | None = None) -> Actor:
     """An API key acting through REST; ``key_label`` is its name or prefix, never the secret."""
     return Actor(

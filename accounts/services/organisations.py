@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
+from accounts.hooks import hooks
 from accounts.models import Membership, Organisation, Role, User
 from accounts.services.audit import Actor, record_audit
 from portal.kernel.errors import Conflict, Rejected
@@ -71,7 +72,11 @@ def create_organisation(
                 _("You own the most organisations that one person can have."),
                 code="too_many_organisations",
             )
-        return _found(user, name, actor=actor, now=now, verified=_has_verified_address(user))
+        verified = _has_verified_address(user)
+        organisation = _found(user, name, actor=actor, now=now, verified=verified)
+        if verified:
+            hooks.on_verified(organisation, user.email, now)
+    return organisation
 
 
 def update_organisation(
@@ -106,10 +111,13 @@ def update_organisation(
 
 
 def verify_organisations(*, user: User, actor: Actor, now: datetime) -> list[Organisation]:
-    """Mark the organisations that ``user`` owns as verified; those that were not, are returned.
+    """Mark the organisations that ``user`` owns as verified, once they proved their address.
 
-    The caller makes sure that the person proved their address. Twice is once.
+    Those that were not verified before are returned. Twice is once, also at the same time. What
+    follows from it (the trial lot) is committed together with it.
     """
+    if not _has_verified_address(user):
+        return []
     verified = []
     with transaction.atomic():
         for organisation in Organisation.objects.filter(
@@ -129,6 +137,7 @@ def verify_organisations(*, user: User, actor: Actor, now: datetime) -> list[Org
                 target_label=organisation.name,
                 now=now,
             )
+            hooks.on_verified(organisation, user.email, now)
     return verified
 
 

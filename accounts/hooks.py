@@ -1,0 +1,39 @@
+"""What accounts needs from rooms above it, which it must not import: they fill these slots.
+
+``portal.web`` does so when it starts (``AppConfig.ready``). An empty slot answers with nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from accounts.models import ApiKey, Organisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceChoice:
+    """A service that a key can be confined to: its public id, and how people know it."""
+
+    public_id: str
+    label: str
+    # Services of one model stand together.
+    group: str
+
+
+ListServices = Callable[[], Sequence[ServiceChoice]]
+# Millitokens spent within the present period of each key's cap, by the key's public id.
+SpendByKey = Callable[[Organisation, Sequence[ApiKey]], Mapping[str, int]]
+# (organisation, the verified owner's address, now); runs inside the verifying transaction.
+OnVerified = Callable[[Organisation, str, datetime], None]
+
+
+@dataclass
+class Hooks:
+    """The slots, one function each."""
+
+    list_services: ListServices = tuple
+    spend_by_key: SpendByKey = lambda _organisation, _keys: {}
+    on_verified: OnVerified = lambda _organisation, _email, _now: None
+
+
+hooks = Hooks()

@@ -1,0 +1,113 @@
+"""Who belongs to an organisation in which role. There is always an owner left."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ApiKey, Membership, Organisation, Role
+from accounts.services.audit import Actor, record_audit
+from accounts.services.keys import suspend_api_key
+from portal.kernel.errors import Conflict, NotFound, Rejected
+
+
+class LastOwner(Conflict):
+    """The organisation would be left without an owner."""
+
+    code = "last_owner"
+
+
+def change_role(*, membership: Membership, role: str, actor: Actor, now: datetime) -> Membership:
+    """Give a member another role. Twice is once. Raises LastOwner, NotFound."""
+    if role not in Role.values:
+        raise Rejected(_("Choose a role from the list."), code="role_unknown")
+    with transaction.atomic():
+        current = _lock_membership(membership)
+        if current.role == role:
+            return current
+        if current.role == Role.OWNER:
+            _refuse_last_owner(current)
+        before, current.role = current.role, role
+        current.save(update_fields=["role"])
+        record_audit(
+            organisation=current.organisation,
+            actor=actor,
+            action="member.role_changed",
+            target_id=current.user.public_id,
+            target_label=current.user.email,
+            before={"role": str(before)},
+            after={"role": str(role)},
+            now=now,
+        )
+    return current
+
+
+def remove_member(
+    *, membership: Membership, suspend_keys: bool, actor: Actor, now: datetime
+) -> int:
+    """Take somebody out of the organisation; their keys go on working unless suspended here.
+
+    Returns how many keys were suspended. Raises LastOwner, NotFound (removed already).
+    """
+    return _end_membership(
+        membership, "member.removed", suspend_keys=suspend_keys, actor=actor, now=now
+    )
+
+
+def leave_organisation(*, membership: Membership, actor: Actor, now: datetime) -> None:
+    """A member goes by themselves; their keys stay, for the owners to decide. Raises LastOwner."""
+    _end_membership(membership, "member.left", suspend_keys=False, actor=actor, now=now)
+
+
+def _end_membership(
+    membership: Membership, action: str, *, suspend_keys: bool, actor: Actor, now: datetime
+) -> int:
+    with transaction.atomic():
+        current = _lock_membership(membership)
+        if current.role == Role.OWNER:
+            _refuse_last_owner(current)
+        organisation, user = current.organisation, current.user
+        keys = ApiKey.objects.filter(
+            organisation=organisation,
+            created_by=user,
+            revoked_at__isnull=True,
+            suspended_at__isnull=True,
+        )
+        suspended = list(keys.select_related("organisation")) if suspend_keys else []
+        current.delete()
+        record_audit(
+            organisation=organisation,
+            actor=actor,
+            action=action,
+            target_id=user.public_id,
+            target_label=user.email,
+            before={"role": str(current.role)},
+            after={"keys_suspended": len(suspended)},
+            now=now,
+        )
+        for key in suspended:
+            suspend_api_key(key=key, actor=actor, now=now)
+    return len(suspended)
+
+
+def _lock_membership(membership: Membership) -> Membership:
+    """The present row. Holding the organisation's row makes all changes of a team wait in line."""
+    Organisation.objects.select_for_update().get(pk=membership.organisation_id)
+    current = (
+        Membership.objects.select_related("organisation", "user").filter(pk=membership.pk).first()
+    )
+    if current is None:
+        raise NotFound(_("This person is no longer a member."))
+    return current
+
+
+def _refuse_last_owner(leaving: Membership) -> None:
+    """Somebody who can sign in must own the organisation; the caller holds its row."""
+    others = Membership.objects.filter(
+        organisation_id=leaving.organisation_id, role=Role.OWNER, user__is_active=True
+    ).exclude(pk=leaving.pk)
+    if not others.exists():
+        raise LastOwner(
+            _("An organisation needs an owner. Make somebody else an owner first."),
+            data={"field": "role"},
+        )
