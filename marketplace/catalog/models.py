@@ -216,7 +216,11 @@ class PriceVersion(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["service", "number"], name="price_version_numbered")
+            models.UniqueConstraint(fields=["service", "number"], name="price_version_numbered"),
+            models.CheckConstraint(
+                condition=Q(cached_input_millitokens__lte=models.F("input_millitokens")),
+                name="cached_input_never_dearer",
+            ),
         ]
         indexes = [models.Index(fields=["service", "-effective_at"], name="price_in_force")]
 

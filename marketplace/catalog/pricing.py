@@ -4,7 +4,6 @@ A price is millitokens of the wallet per token of the model, so Σ quantity × p
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
 
 # The mix by which services are compared when nothing is known of the buyer's work: a call of a
 # thousand model tokens, three quarters of them input.
@@ -67,8 +66,3 @@ def typical_cost(price: PriceSnapshot) -> int:
         + TYPICAL_OUTPUT_TOKENS * price.output_millitokens
         + price.request_millitokens
     )
-
-
-def per_million(millitokens_per_token: int) -> Decimal:
-    """A stored price as a price per 1M model tokens in the tariff currency: 800 is 0.800."""
-    return Decimal(millitokens_per_token).scaleb(-3)

@@ -6,6 +6,16 @@ from marketplace.catalog.selectors.callable_services import (
     forget_callable_services,
     list_callable_services,
 )
+from marketplace.catalog.selectors.facets import Facet, Option
+from marketplace.catalog.selectors.listings import (
+    Listing,
+    ServiceCard,
+    list_cards,
+    list_landing_services,
+    list_model_services,
+    list_provider_listings,
+    list_services,
+)
 from marketplace.catalog.selectors.lookups import (
     get_model,
     get_price_in_force,
@@ -22,6 +32,10 @@ from marketplace.catalog.selectors.lookups import (
 
 __all__ = [
     "CallableService",
+    "Facet",
+    "Listing",
+    "Option",
+    "ServiceCard",
     "find_callable_services",
     "forget_callable_services",
     "get_model",
@@ -33,7 +47,12 @@ __all__ = [
     "get_review_diff",
     "get_service",
     "list_callable_services",
+    "list_cards",
+    "list_landing_services",
+    "list_model_services",
     "list_open_reviews",
     "list_price_versions",
+    "list_provider_listings",
     "list_provider_services",
+    "list_services",
 ]
