@@ -147,13 +147,39 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/o/"
+ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {
+    "signup": "accounts.forms.doors.JoinForm",
+    "login": "accounts.forms.doors.SignInForm",
+}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+# One address per person; a new one replaces the old once it is proved.
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE_NAME}] "
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
+# allauth's own limits hold for the rest (signing in, resetting, proving an address).
+ACCOUNT_RATE_LIMITS = {
+    "signup": env.str("JOIN_RATE", default="20/m/ip"),
+    "login": env.str("LOGIN_RATE", default="30/m/ip"),
+    "invite": "30/h/user",
+}
+# How many proxies in front may be believed about the client's address.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+MFA_ADAPTER = "accounts.adapters.MfaAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = SITE_NAME
+# Browsers allow passkeys on http://localhost, and on https elsewhere.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not SERVED_OVER_HTTPS
 # For so long a sign-in is fresh enough to make keys or change a team (accounts.access).
 RECENT_SIGN_IN_SECONDS = env.int("RECENT_SIGN_IN_SECONDS", default=1800)
 # Which terms of use people accept when they join; kept in the audit log.
@@ -216,12 +242,14 @@ DIRECT_GRANT_SECONDS = env.int("DIRECT_GRANT_SECONDS", default=900)
 DIRECT_GRACE_SECONDS = env.int("DIRECT_GRACE_SECONDS", default=3600)
 
 # --- Background work ----------------------------------------------------------------------
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost")
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Nobody steers workers from afar; their mailboxes would only be polled.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_BEAT_SCHEDULE = {
     "expire-holds": {"task": "metering.sweep_open_calls", "schedule": 60.0},
     "expire-lots": {"task": "ledger.expire_lots", "schedule": 300.0},
@@ -235,7 +263,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": env.float("RECONCILE_SECONDS", default=300.0),
     },
 }
-if CELERY_BROKER_URL == "filesystem://":
+if CELERY_BROKER_URL.startswith("filesystem:"):
     CELERY_BROKER_TRANSPORT = "portal.kernel.file_broker:AtomicFilesystemTransport"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(VAR_DIR / "broker" / "queue"),
@@ -336,6 +364,9 @@ LOGGING = {
     "formatters": {"plain": {"()": "portal.kernel.logs.formatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # portal.asgi writes one line per request; this middleware binds the request's id and speaks
+    # up only when something is wrong.
+    "loggers": {"django_structlog": {"level": "WARNING"}},
 }
 
 SITE_TAGLINE = _("AI tokens, metered like electricity")
