@@ -4,9 +4,8 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api_base import TenantKeyMixin
+from accounts.api_base import TenantView
 from accounts.serializers import OrganisationSerializer
-from portal.kernel.rest import ApiView
 
 ORGANISATION_EXAMPLE = OpenApiExample(
     "Acme",
@@ -25,7 +24,7 @@ ORGANISATION_EXAMPLE = OpenApiExample(
 )
 
 
-class OrganisationView(TenantKeyMixin, ApiView):
+class OrganisationView(TenantView):
     """The key's organisation."""
 
     tags = ["Organisation"]

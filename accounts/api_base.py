@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from accounts.api_auth import ApiKeyAuthentication, HasScope
 from accounts.models import KeyKind, Membership, Organisation, RememberedAnswer, Role
 from accounts.services import AuthenticatedKey
-from portal.kernel.rest import IdempotentWriteMixin
+from portal.kernel.rest import ApiListView, ApiView, IdempotentWriteMixin
 
 
 class HasScopeOfMethod(BasePermission):
@@ -27,23 +27,17 @@ class HasScopeOfMethod(BasePermission):
         return HasScope(scope).has_permission(request, view)
 
 
-class TenantKeyMixin(IdempotentWriteMixin):
-    """For views under /api/v1/. Put it before ``ApiView`` or ``ApiListView``.
-
-    ``role`` is what the key's creator must be in the organisation.
-    """
+class KeyView(IdempotentWriteMixin, ApiView):
+    """A view that needs a key whose maker still belongs to its organisation."""
 
     authentication_classes = [ApiKeyAuthentication]
-    permission_classes = [HasScopeOfMethod]
     remembered_answers = RememberedAnswer
-    role: str = Role.MEMBER
 
     membership: Membership
-    request: Request
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """After key and scope: the person behind the key, and their role."""
-        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        """After key and scope: the person behind the key."""
+        super().initial(request, *args, **kwargs)
         membership = (
             Membership.objects.select_related("organisation", "user")
             .filter(organisation_id=self.key.organisation_pk, user_id=self.key.member_pk)
@@ -53,12 +47,6 @@ class TenantKeyMixin(IdempotentWriteMixin):
             raise PermissionDenied(
                 _("Whoever made this key is no longer a member of the organisation."),
                 code="creator_left",
-            )
-        if not membership.includes(self.role):
-            raise PermissionDenied(
-                _("The maker of this key needs the role “%(role)s” for this.")
-                % {"role": Role(self.role).label},
-                code="role_missing",
             )
         self.membership = membership
 
@@ -72,6 +60,23 @@ class TenantKeyMixin(IdempotentWriteMixin):
     def organisation(self) -> Organisation:
         """The key's organisation: all that the view may show is its own."""
         return self.membership.organisation
+
+
+class TenantView(KeyView):
+    """A view under /api/v1/; ``role`` is what the key's maker must be in the organisation."""
+
+    permission_classes = [HasScopeOfMethod]
+    role: str = Role.MEMBER
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """After key, scope and person: their role."""
+        super().initial(request, *args, **kwargs)
+        if not self.membership.includes(self.role):
+            raise PermissionDenied(
+                _("The maker of this key needs the role “%(role)s” for this.")
+                % {"role": Role(self.role).label},
+                code="role_missing",
+            )
 
     @property
     def sees_own_calls_only(self) -> bool:
@@ -91,7 +96,11 @@ class TenantKeyMixin(IdempotentWriteMixin):
             )
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class TenantListView(TenantView, ApiListView):
+    """A list under /api/v1/."""
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):
     """How the OpenAPI document describes keys."""
 
     target_class = ApiKeyAuthentication

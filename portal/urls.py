@@ -13,6 +13,7 @@ _ROOMS = [
     "marketplace.billing.urls",
     "marketplace.partners.urls",
     "portal.ops.urls",
+    "portal.web.api_urls",
     "portal.web.urls",
 ]
 urlpatterns: list[URLPattern | URLResolver] = [

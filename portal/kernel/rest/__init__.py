@@ -6,11 +6,14 @@ Imports no room; what belongs to a room (its keys, its table of remembered answe
 from portal.kernel.rest.fields import (
     BooleanField,
     CountField,
+    DayField,
     IntegerTextField,
+    MomentField,
     StrictSerializer,
     TextField,
     TokensField,
 )
+from portal.kernel.rest.filters import MomentFilter
 from portal.kernel.rest.idempotency import IdempotentWriteMixin
 from portal.kernel.rest.paging import KeysetPagination
 from portal.kernel.rest.problems import BodyTooLarge, ParameterError, problem_response
@@ -23,10 +26,13 @@ __all__ = [
     "BodyTooLarge",
     "BooleanField",
     "CountField",
+    "DayField",
     "IdempotentWriteMixin",
     "IntegerTextField",
     "KeyThrottle",
     "KeysetPagination",
+    "MomentField",
+    "MomentFilter",
     "NoSuchRoute",
     "ParameterError",
     "StrictSerializer",

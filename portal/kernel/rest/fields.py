@@ -1,6 +1,7 @@
 """Serializer fields for amounts, which travel as strings: no client's float ever rounds money."""
 
 import re
+from datetime import date, datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -9,6 +10,12 @@ from rest_framework import serializers
 
 MAX_TOKENS_DIGITS = 15
 MAX_COUNT = 1_000_000_000
+_MOMENT = re.compile(
+    r"20[0-9]{2}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
+_DAY = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _TOKENS = re.compile(rf"(0|[1-9][0-9]{{0,{MAX_TOKENS_DIGITS - 1}}})(\.[0-9]{{1,3}})?", re.ASCII)
 
 
@@ -76,6 +83,52 @@ class TextField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class MomentField(serializers.DateTimeField):
+    """RFC 3339 with its offset, in years that every database can turn into UTC."""
+
+    default_error_messages = {
+        "not_moment": _("Write the time as 2026-10-01T14:05:00Z, with seconds and offset."),
+    }
+
+    def to_internal_value(self, data: Any) -> datetime:
+        moment = read_moment(data)
+        if moment is None:
+            self.fail("not_moment")
+        return moment
+
+
+def read_moment(text: Any) -> datetime | None:
+    """The aware time that an RFC 3339 text names, else None."""
+    if not isinstance(text, str) or not _MOMENT.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text.upper())
+    except ValueError:
+        return None
+
+
+def read_day(text: Any) -> date | None:
+    """The day that ``2026-10-01`` names, else None."""
+    if not isinstance(text, str) or not _DAY.fullmatch(text):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+class DayField(serializers.DateField):
+    """A calendar day as ``2026-10-01``."""
+
+    default_error_messages = {"not_day": _("Write the day as 2026-10-01.")}
+
+    def to_internal_value(self, value: Any) -> date:
+        day = read_day(value)
+        if day is None:
+            self.fail("not_day")
+        return day
 
 
 class BooleanField(serializers.BooleanField):

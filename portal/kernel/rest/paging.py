@@ -58,6 +58,7 @@ class KeysetPagination(BasePagination):
                 "next_cursor": {
                     "type": ["string", "null"],
                     "description": "Pass it as `cursor` for the next page; null on the last one.",
+                    "example": "gAAAAABpH1c0…",
                 },
             },
         }

@@ -1,0 +1,1 @@
+"""REST for providers (/api/provider/v1/) and, for tenants, the grants of direct mode."""

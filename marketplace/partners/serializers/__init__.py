@@ -1,0 +1,1 @@
+"""How listings, prices, grants, holds and usage look in REST, by topic."""
