@@ -113,7 +113,7 @@ def _never_removed(table: str) -> list[Guard]:
             table,
             "no_replace",
             "BEFORE INSERT",
-            f"EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id)",
+            f"EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id)",  # noqa: S608 (our own names)
         ),
         _postgresql_trigger(table, "no_truncate", "BEFORE TRUNCATE", row=False),
     ]

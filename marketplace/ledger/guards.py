@@ -1,0 +1,115 @@
+"""What the database itself refuses, beside constraints: changes of the past and false entries.
+
+``GUARDS`` are registered in ``apps.py`` and installed after every migration (see
+``portal.kernel.immutability``). An entry is only accepted when it
+
+- joins a transaction that lacks this very line (``entry_count`` seals a complete one) and, on
+  PostgreSQL, that was made in the same database transaction;
+- moves tokens between accounts of one unit;
+- names the wallet whose account it moves, exactly when it moves one.
+"""
+
+from django.db import connection, models
+
+from marketplace.ledger.models import Entry, Hold, HoldPart, Limit, Lot, Transaction, Wallet
+from portal.kernel import immutability
+from portal.kernel.immutability import Guard, append_only, fixed_columns
+
+_ENTRY_REFUSED = "ledger_entry: not a line of a transaction being made, or accounts do not fit"
+
+_SQLITE_ENTRY_JOINS = f"""
+CREATE TRIGGER ledger_entry_joins BEFORE INSERT ON ledger_entry FOR EACH ROW
+WHEN NOT EXISTS (
+  SELECT 1
+  FROM ledger_transaction t
+  JOIN ledger_account d ON d.id = NEW.debit_account_id
+  JOIN ledger_account c ON c.id = NEW.credit_account_id
+  LEFT JOIN ledger_wallet w ON w.id = NEW.wallet_id
+  WHERE t.id = NEW.transaction_id
+    AND NEW.line BETWEEN 1 AND t.entry_count
+    AND d.unit = c.unit
+    AND (d.kind = 'wallet') = (d.id IS w.account_id)
+    AND (c.kind = 'wallet') = (c.id IS w.account_id)
+)
+BEGIN SELECT RAISE(ABORT, '{_ENTRY_REFUSED}'); END
+""".strip()  # noqa: S608 (a constant)
+
+# recorded_in is a column that only PostgreSQL has: the database transaction's own id by default
+# (xmin would not do, since a savepoint has its own).
+_POSTGRESQL_ENTRY_JOINS = f"""
+BEGIN
+  IF EXISTS (
+    SELECT 1
+    FROM added a
+    LEFT JOIN ledger_transaction t
+      ON t.id = a.transaction_id AND t.recorded_in = pg_current_xact_id()
+    LEFT JOIN ledger_account d ON d.id = a.debit_account_id
+    LEFT JOIN ledger_account c ON c.id = a.credit_account_id
+    LEFT JOIN ledger_wallet w ON w.id = a.wallet_id
+    WHERE t.id IS NULL
+      OR a.line NOT BETWEEN 1 AND t.entry_count
+      OR d.unit IS DISTINCT FROM c.unit
+      OR (d.kind = 'wallet') <> (w.account_id IS NOT DISTINCT FROM d.id)
+      OR (c.kind = 'wallet') <> (w.account_id IS NOT DISTINCT FROM c.id)
+  ) THEN
+    RAISE EXCEPTION '{_ENTRY_REFUSED}' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NULL;
+END;
+"""  # noqa: S608 (a constant)
+
+GUARDS: list[Guard] = [
+    *append_only("ledger_account"),
+    *append_only("ledger_transaction"),
+    *append_only("ledger_entry"),
+    *append_only("ledger_lotburn"),
+    *fixed_columns("ledger_wallet", ["account_id", "owner_key", "unit", "scope"]),
+    *fixed_columns(
+        "ledger_lot",
+        ["wallet_id", "reference", "kind", "face_millitokens", "paid_minor", "currency"],
+    ),
+    *fixed_columns(
+        "ledger_hold",
+        ["owner_key", "unit", "idempotency_scope", "idempotency_key", "request_hash"],
+    ),
+    Guard("sqlite", "ledger_entry", "ledger_entry_joins", _SQLITE_ENTRY_JOINS),
+    Guard(
+        "postgresql",
+        "ledger_entry",
+        "ledger_entry_joins",
+        "CREATE TRIGGER ledger_entry_joins AFTER INSERT ON ledger_entry "
+        "REFERENCING NEW TABLE AS added FOR EACH STATEMENT "
+        "EXECUTE FUNCTION ledger_check_added_entries()",
+        "ledger_check_added_entries",
+        _POSTGRESQL_ENTRY_JOINS,
+    ),
+]
+_CONSTRAINED: list[type[models.Model]] = [Entry, Hold, HoldPart, Limit, Lot, Transaction, Wallet]
+
+
+def missing_guards() -> list[str]:
+    """Names of absent or altered triggers (of all rooms) and absent constraints of the ledger.
+
+    Empty when all is well, and before the first migration. For start-up, /healthz and the
+    reconciler (check 21).
+    """
+    tables = set(connection.introspection.table_names())
+    if Entry._meta.db_table not in tables:
+        return []
+    return immutability.missing_guards(connection) + _missing_constraints()
+
+
+def _missing_constraints() -> list[str]:
+    expected = {constraint.name for model in _CONSTRAINED for constraint in model._meta.constraints}
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT conname FROM pg_constraint WHERE convalidated "
+                "UNION ALL SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+                "WHERE i.indisunique AND i.indisvalid"
+            )
+            present = {name for (name,) in cursor.fetchall()}
+            return sorted(expected - present)
+        cursor.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+        text = "\n".join(sql for (sql,) in cursor.fetchall())
+    return sorted(name for name in expected if f'"{name}"' not in text)
