@@ -22,10 +22,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+from portal.management.translations import compile_translations
 from tests.postgres_server import PostgresServer, PostgresUnavailable
 
 ROOT_VARIABLE = "TOKENWORKS_TEST_ROOT"
 SERVER_VARIABLE = "TOKENWORKS_TEST_SERVER"
+LOCALE = Path(__file__).resolve().parent.parent / "portal" / "locale"
 ROOT_PREFIX = "tokenworks-tests-"
 
 _session: dict[str, Any] = {}
@@ -44,6 +46,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     """A wrapper, since it must run before pytest-django imports the settings."""
     if ROOT_VARIABLE not in os.environ:
         _open_session(early_config.known_args_namespace.database)
+        compile_translations([LOCALE])
     _set_environment(Path(os.environ[ROOT_VARIABLE]))
     return (yield)
 
