@@ -76,6 +76,12 @@ class ListingQuery:
         chosen = {k: v for k, v in self.chosen.items() if k != key}
         return replace(self, chosen={**chosen, key: kept} if kept else chosen)
 
+    def with_words_per_call(self, words_in: int, words_out: int) -> "ListingQuery":
+        """The same view for other work, as often as before."""
+        return replace(
+            self, workload=replace(self.workload, words_in=words_in, words_out=words_out)
+        )
+
     def without_words(self) -> "ListingQuery":
         return replace(self, words="")
 

@@ -53,54 +53,32 @@ def tokens_of(words: int) -> int:
     return -(-words * TOKENS_PER_THREE_WORDS // 3)
 
 
-# An office's e-mail: shown until the buyer enters their own figures.
-DEFAULT_WORKLOAD = Workload(calls=10_000, words_in=300, words_out=150)
-
-
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A piece of everyday work that prices are told in: one call of so many words."""
+    """Everyday work that prices are told in; one piece of it is one call of so many words."""
 
-    code: str
-    label: str | Promise
-    note: str | Promise
+    work: str | Promise
+    pieces: str | Promise
     words_in: int
     words_out: int
+
+    def count_for(self, price: PriceSnapshot, *, budget_millitokens: int) -> int | None:
+        """How many pieces a budget pays for; None when they cost nothing."""
+        cost = Workload(1, self.words_in, self.words_out).cost(price)
+        return budget_millitokens // cost if cost else None
 
 
 EXAMPLES: dict[str, tuple[Example, ...]] = {
     "chat": (
-        Example(
-            "emails",
-            _("customer e-mails answered"),
-            _("300 words in, 150 words out"),
-            300,
-            150,
-        ),
-        Example("pages", _("pages summarised"), _("500 words in, 80 words out"), 500, 80),
-        Example(
-            "invoices",
-            _("invoices turned into data"),
-            _("250 words in, 60 words out"),
-            250,
-            60,
-        ),
-        Example(
-            "texts",
-            _("product texts written"),
-            _("100 words in, 200 words out"),
-            100,
-            200,
-        ),
+        Example(_("Customer e-mails"), _("customer e-mails answered"), 300, 150),
+        Example(_("Summaries"), _("pages summarised"), 500, 80),
+        Example(_("Invoices to data"), _("invoices turned into data"), 250, 60),
+        Example(_("Product texts"), _("product texts written"), 100, 200),
     ),
     "embedding": (
-        Example("indexed", _("pages indexed for search"), _("500 words each"), 500, 0),
-        Example("searches", _("search questions"), _("12 words each"), 12, 0),
+        Example(_("Search index"), _("pages indexed for search"), 500, 0),
+        Example(_("Search questions"), _("search questions"), 12, 0),
     ),
 }
-
-
-def work_for(example: Example, price: PriceSnapshot, *, budget_millitokens: int) -> int | None:
-    """How many of these a budget pays for; None when they cost nothing."""
-    cost = Workload(1, example.words_in, example.words_out).cost(price)
-    return budget_millitokens // cost if cost else None
+# Shown until the buyer enters their own figures.
+DEFAULT_WORKLOAD = Workload(calls=10_000, words_in=300, words_out=150)

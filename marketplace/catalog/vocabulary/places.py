@@ -42,9 +42,15 @@ def _reader_locale() -> Locale:
     return _locale((get_language() or "en").startswith("zh"))
 
 
+# Codes that locale data names although no country has them: unions, test regions, "unknown".
+_NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})
+
+
 def is_country(code: str) -> bool:
     """Whether this is an assigned ISO 3166-1 alpha-2 code."""
-    return len(code) == 2 and code.isalpha() and code in _locale(False).territories
+    if len(code) != 2 or not code.isalpha() or code in _NO_COUNTRIES:
+        return False
+    return code in _locale(False).territories
 
 
 def country_label(code: str, *, chinese: bool | None = None) -> str:
