@@ -1,5 +1,8 @@
 """A provider's own services by REST: draft, prices, review, pause."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
@@ -23,6 +26,27 @@ from marketplace.partners.serializers.listings import (
     PriceVersionSerializer,
 )
 from portal.kernel.clock import utc_now
+from portal.kernel.errors import DomainError
+
+_MEMBER_OF_FIELD = {
+    "input_millitokens": "prices/input",
+    "cached_input_millitokens": "prices/cached_input",
+    "output_millitokens": "prices/output",
+    "request_millitokens": "prices/request",
+}
+
+
+@contextmanager
+def members_named() -> Iterator[None]:
+    """Refusals of prices point to the members of the body, not to the fields of the table."""
+    try:
+        yield
+    except DomainError as refusal:
+        if fields := refusal.data.get("fields"):
+            refusal.data["fields"] = {
+                _MEMBER_OF_FIELD.get(name, name): reasons for name, reasons in fields.items()
+            }
+        raise
 
 
 class ListingBaseView(ProviderView):
@@ -38,6 +62,19 @@ class ListingBaseView(ProviderView):
     def own_service(self, public_id: str) -> Service:
         """Raises NotFound (404) for any other provider's."""
         return catalog_selectors.get_provider_service(self.provider, public_id)
+
+    def set_prices(
+        self, service: Service, prices: dict[str, int], *, effective_at: datetime, now: datetime
+    ) -> PriceVersion:
+        with members_named():
+            return catalog.add_price_version(
+                service=service,
+                effective_at=effective_at,
+                created_by=self.membership.user,
+                now=now,
+                actor=actor_of(self.request),
+                **prices,
+            )
 
     def show(self, service: Service, status: int = 200) -> Response:
         fresh = self.own_services().get(pk=service.pk)
@@ -85,19 +122,12 @@ class ListingsView(ListingBaseView, ProviderListView):
         model = AIModel.objects.filter(handle=terms.pop("model")).first()
         if model is None:
             raise ValidationError({"model": [_("There is no model of this handle.")]})
-        now, actor = utc_now(), actor_of(self.request)
+        now = utc_now()
         service = catalog.create_service(
-            provider=self.provider, model=model, now=now, actor=actor, **terms
+            provider=self.provider, model=model, now=now, actor=actor_of(self.request), **terms
         )
         if prices:
-            catalog.add_price_version(
-                service=service,
-                effective_at=now,
-                created_by=self.membership.user,
-                now=now,
-                actor=actor,
-                **prices,
-            )
+            self.set_prices(service, prices, effective_at=now, now=now)
         return self.show(service, status=201)
 
 
@@ -201,12 +231,7 @@ class PricesView(ListingBaseView, ProviderListView):
     def _add(self, service: Service) -> Response:
         change = self.read_body(PriceChangeSerializer)
         now = utc_now()
-        version = catalog.add_price_version(
-            service=service,
-            effective_at=change.get("effective_at", now),
-            created_by=self.membership.user,
-            now=now,
-            actor=actor_of(self.request),
-            **change["prices"],
+        version = self.set_prices(
+            service, change["prices"], effective_at=change.get("effective_at", now), now=now
         )
         return Response(PriceVersionSerializer(version).data, status=201)
