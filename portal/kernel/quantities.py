@@ -45,7 +45,7 @@ _CHINESE_STEPS = ((10**12, "万亿"), (10**8, "亿"), (10**4, "万"), (1, ""))
 
 
 def format_tokens(millitokens: int, language: str) -> str:
-    """Three significant digits: ``999``, ``12.3K``, ``1.23B``; in Chinese ``1.23万``, ``1,234万``."""
+    """Three significant digits: ``999``, ``12.3K``, ``1.23B``; Chinese ``1.23万``, ``1,234万``."""
     return _compact(_divided(Decimal(millitokens), MILLITOKENS_PER_TOKEN), language)
 
 
@@ -84,7 +84,7 @@ def money_from_millitokens(millitokens: int) -> Decimal:
 
 
 def format_money(amount_minor: int, currency: str, language: str) -> str:
-    """``$50.00``, ``CN¥360.00`` (in Chinese ``¥360.00``), ``¥5,000`` for a currency without cents."""
+    """``$50.00``, ``CN¥360.00`` (Chinese ``¥360.00``), ``¥5,000`` where there are no cents."""
     return format_amount(money_from_minor(amount_minor, currency), currency, language)
 
 

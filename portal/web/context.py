@@ -54,5 +54,6 @@ class Site:
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """The context processor."""
-    return {"site": Site(request)}
+    """The context processor. ``portal``, because allauth's views call something else ``site``."""
+    portal = Site(request)
+    return {"portal": portal, "site": portal}

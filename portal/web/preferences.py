@@ -1,4 +1,4 @@
-"""How a visitor wants the portal to look: a cookie, so it holds before sign-in and on every page."""
+"""How a visitor wants the portal to look: a cookie, so that it holds before sign-in, too."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect

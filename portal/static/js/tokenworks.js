@@ -1,8 +1,55 @@
 // What every page has. Nothing here is needed: each part improves what works without it.
-import "./forms.js";
-import { announce } from "./announce.js";
-
 const words = document.body.dataset;
+const BUSY_AFTER = 300;
+const WORDS_AFTER = 1000;
+
+// Says a sentence to screen readers; the same sentence twice is said twice.
+function announce(sentence) {
+  const region = document.getElementById("announcer");
+  if (!region || !sentence) return;
+  region.textContent = "";
+  setTimeout(() => { region.textContent = sentence.trim(); }, 50);
+}
+
+// A form is sent once; its button shows a busy state after 0.3 s and says so after 1 s.
+const sent = new WeakMap();
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (sent.has(form)) {
+    event.preventDefault();
+    return;
+  }
+  const button = event.submitter;
+  sent.set(form, [
+    setTimeout(() => button?.setAttribute("aria-busy", "true"), BUSY_AFTER),
+    setTimeout(() => {
+      if (button?.classList.contains("button")) {
+        button.dataset.label = button.textContent;
+        button.textContent = words.working;
+      }
+      announce(words.working);
+    }, WORDS_AFTER),
+  ]);
+});
+
+function allowAgain(form) {
+  for (const timer of sent.get(form) ?? []) clearTimeout(timer);
+  sent.delete(form);
+  for (const button of form.querySelectorAll("[aria-busy]")) {
+    button.removeAttribute("aria-busy");
+    if (button.dataset.label) button.textContent = button.dataset.label;
+  }
+}
+
+// A page that Back restores can send its forms again.
+window.addEventListener("pageshow", () => document.querySelectorAll("form").forEach(allowAgain));
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.elt instanceof HTMLFormElement) allowAgain(event.detail.elt);
+});
+
+document.querySelector("[data-error-summary]")?.focus();
 
 // Menus are <details>; a click elsewhere or Escape closes them.
 document.addEventListener("click", (event) => {

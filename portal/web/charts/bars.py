@@ -115,7 +115,7 @@ def draw_bars(chart: DailyBars) -> DrawnBars:
 
 
 def largest_and_other(series: Sequence[Series]) -> list[Series]:
-    """The five largest, largest first, and the sum of the rest as Other. Empty ones are left out."""
+    """The five largest, largest first, and the rest summed as Other. Empty ones are left out."""
     ranked = sorted((s for s in series if s.total), key=lambda s: (-s.total, s.key))
     if len(ranked) <= COLOURS:
         return ranked

@@ -31,9 +31,7 @@ def exact(value: int, quantity: Quantity) -> str:
     return quantities.format_amount(amount, settings.TARIFF_CURRENCY, language, most_digits=9)
 
 
-def finding_of_bars(
-    chart: DailyBars, series: Sequence[Series], day_totals: Sequence[int]
-) -> str:
+def finding_of_bars(chart: DailyBars, series: Sequence[Series], day_totals: Sequence[int]) -> str:
     """The total, the busiest day, and the largest part where there are several."""
     total = sum(day_totals)
     if not total:

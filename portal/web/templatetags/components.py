@@ -1,4 +1,4 @@
-"""The parts pages are made of (built in: no ``{% load %}``). Shown with markup in docs/design.md."""
+"""The parts that pages are made of (no ``{% load %}`` needed); shown in docs/design.md."""
 
 from typing import Any
 
@@ -7,15 +7,17 @@ from django.core.paginator import Page
 from django.forms import BaseForm, BaseFormSet
 from django.forms.boundfield import BoundField
 from django.http import HttpRequest
-from django.template.base import FilterExpression, NodeList, Parser, Token, token_kwargs
 from django.template.context import Context
 from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from heroicons.templatetags.heroicons import heroicon_outline
 
+from portal.web import template_nodes
+
 register = template.Library()
+register.tag("capture", template_nodes.capture)
+register.tag("card", template_nodes.card)
 
 # How a state is coloured; the word beside it says the same.
 STATUS_LEVELS = {
@@ -74,7 +76,7 @@ def error_summary(form: BaseForm) -> dict[str, Any]:
 
 @register.simple_tag(takes_context=True)
 def error_prefix(context: Context) -> str:
-    """"Error: " for the page title when any form on the page was refused."""
+    """ "Error: " for the page title when any form on the page was refused."""
     for value in context.flatten().values():
         if isinstance(value, BaseForm | BaseFormSet) and value.is_bound and value.errors:
             return gettext("Error:") + " "
@@ -195,62 +197,3 @@ def notice(level: str, text: str, title: str = "") -> dict[str, str]:
     """A box in the page; ``level`` is ok, warn, bad or info. Errors stay in the page."""
     icons = {**_LEVEL_ICONS, "warn": "exclamation-triangle"}
     return {"level": level, "text": text, "title": title, "icon_name": icons[level]}
-
-
-class CaptureNode(template.Node):
-    """Renders its body into a variable of the surrounding context."""
-
-    def __init__(self, nodes: NodeList, name: str) -> None:
-        self.nodes = nodes
-        self.name = name
-
-    def render(self, context: Context) -> str:
-        context[self.name] = mark_safe(self.nodes.render(context).strip())
-        return ""
-
-
-@register.tag
-def capture(parser: Parser, token: Token) -> CaptureNode:
-    """``{% capture name %}…{% endcapture %}``: a block's text for use in more than one place."""
-    try:
-        _, name = token.split_contents()
-    except ValueError as error:
-        raise template.TemplateSyntaxError("capture takes one variable name") from error
-    nodes = parser.parse(("endcapture",))
-    parser.delete_first_token()
-    return CaptureNode(nodes, name)
-
-
-class CardNode(template.Node):
-    """A titled section, its heading tied to it by id."""
-
-    def __init__(self, nodes: NodeList, options: dict[str, FilterExpression]) -> None:
-        self.nodes = nodes
-        self.options = options
-
-    def render(self, context: Context) -> str:
-        options = {name: value.resolve(context) for name, value in self.options.items()}
-        library = context.template.engine.get_template("components/card.html")  # type: ignore[union-attr]
-        with context.push(**{**_CARD_DEFAULTS, **options}, body=mark_safe(self.nodes.render(context))):
-            return library.render(context)
-
-
-_CARD_DEFAULTS = {"title": "", "id": "", "url": "", "action": "", "lead": "", "level": ""}
-
-
-@register.tag
-def card(parser: Parser, token: Token) -> CardNode:
-    """``{% card title=_("Lots") id="lots" url=… action=_("Buy tokens") %}…{% endcard %}``."""
-    bits = token.split_contents()[1:]
-    options = token_kwargs(bits, parser)
-    if bits or set(options) - set(_CARD_DEFAULTS):
-        raise template.TemplateSyntaxError(f"card does not know {bits or sorted(options)}")
-    nodes = parser.parse(("endcard",))
-    parser.delete_first_token()
-    return CardNode(nodes, options)
-
-
-@register.simple_tag
-def level_icon(level: str) -> SafeString:
-    """The icon of a level, for places that are not badges."""
-    return format_html("{}", icon(_LEVEL_ICONS.get(level, "information-circle"), 16))

@@ -5,9 +5,11 @@ per model token (as a price version keeps them).
 The language is the active one; the timezone is the organisation's and always given.
 """
 
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Protocol
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol
 from zoneinfo import ZoneInfo
 
 from django import template
@@ -19,6 +21,7 @@ from django.utils.translation import get_language, gettext, ngettext
 from portal.kernel import quantities
 
 register = template.Library()
+P = ParamSpec("P")
 
 DASH = "—"
 GREEN_OVER_DAYS = 7
@@ -36,27 +39,38 @@ class RunOut(Protocol):
     def high(self) -> int: ...
 
 
+def _dashed(write: Callable[Concatenate[Any, P], str]) -> Callable[Concatenate[Any, P], str]:
+    """A missing value is "—": None, or the empty text that templates make of unknown names."""
+
+    @wraps(write)
+    def write_or_dash(value: Any, *args: P.args, **kwargs: P.kwargs) -> str:
+        return DASH if value is None or value == "" else write(value, *args, **kwargs)
+
+    return write_or_dash
+
+
 def _language() -> str:
     return get_language() or settings.LANGUAGE_CODE
 
 
 @register.filter
-def tokens(millitokens: int | None) -> str:
+@_dashed
+def tokens(millitokens: int) -> str:
     """``{{ lot.remaining_millitokens|tokens }}`` → ``12.3K``."""
-    return DASH if millitokens is None else quantities.format_tokens(millitokens, _language())
+    return quantities.format_tokens(millitokens, _language())
 
 
 @register.filter
-def tokens_exact(millitokens: int | None) -> str:
+@_dashed
+def tokens_exact(millitokens: int) -> str:
     """``12,345.678``."""
-    return DASH if millitokens is None else quantities.format_tokens_exact(millitokens)
+    return quantities.format_tokens_exact(millitokens)
 
 
 @register.simple_tag
-def token_amount(millitokens: int | None, *, unit: bool = False) -> SafeString | str:
+@_dashed
+def token_amount(millitokens: int, *, unit: bool = False) -> SafeString:
     """``12.3K`` (with ``unit=True``: ``12.3K tokens``), the exact value in its title."""
-    if millitokens is None:
-        return DASH
     exact = quantities.format_tokens_exact(millitokens)
     text = quantities.format_tokens(millitokens, _language())
     return format_html(
@@ -68,22 +82,23 @@ def token_amount(millitokens: int | None, *, unit: bool = False) -> SafeString |
 
 
 @register.filter
-def count(number: int | None) -> str:
+@_dashed
+def count(number: int) -> str:
     """A number of things, compact: ``1.2M``."""
-    return DASH if number is None else quantities.format_count(number, _language())
+    return quantities.format_count(number, _language())
 
 
 @register.filter
-def count_exact(number: int | None) -> str:
+@_dashed
+def count_exact(number: int) -> str:
     """A number of things, every digit: ``1,204``."""
-    return DASH if number is None else quantities.format_count_exact(number)
+    return quantities.format_count_exact(number)
 
 
 @register.simple_tag
-def count_amount(number: int | None) -> SafeString | str:
+@_dashed
+def count_amount(number: int) -> SafeString:
     """The compact number with every digit in its title."""
-    if number is None:
-        return DASH
     return format_html(
         '<data class="number" value="{}" title="{}">{}</data>',
         number,
@@ -93,80 +108,73 @@ def count_amount(number: int | None) -> SafeString | str:
 
 
 @register.filter
-def money(amount_minor: int | None, currency: str = "") -> str:
+@_dashed
+def money(amount_minor: int, currency: str = "") -> str:
     """``{{ order.amount_minor|money:order.currency }}`` → ``$50.00``."""
-    if amount_minor is None:
-        return DASH
     currency = currency or settings.TARIFF_CURRENCY
     return quantities.format_money(amount_minor, currency, _language())
 
 
 @register.filter
-def tokens_as_money(millitokens: int | None) -> str:
+@_dashed
+def tokens_as_money(millitokens: int) -> str:
     """What tokens are worth in the tariff currency: ``$12.35``; not zero is never ``$0.00``."""
-    if millitokens is None:
-        return DASH
     amount = quantities.money_from_millitokens(millitokens)
     return quantities.format_amount(amount, settings.TARIFF_CURRENCY, _language())
 
 
 @register.filter
-def call_cost(millitokens: int | None) -> str:
+@_dashed
+def call_cost(millitokens: int) -> str:
     """One call's charge in the tariff currency, up to six decimals: ``$0.00042``, ``$0.00``."""
-    if millitokens is None:
-        return DASH
     amount = quantities.money_from_millitokens(millitokens)
-    return quantities.format_amount(
-        amount, settings.TARIFF_CURRENCY, _language(), most_digits=6
-    )
+    return quantities.format_amount(amount, settings.TARIFF_CURRENCY, _language(), most_digits=6)
 
 
 @register.filter
-def price(millitokens_per_token: int | None) -> str:
+@_dashed
+def price(millitokens_per_token: int) -> str:
     """``$0.80``, for columns whose header says "per 1M tokens".
 
     A price version keeps wallet millitokens per model token; 800 of them are 0.80 per 1M.
     """
-    if millitokens_per_token is None:
-        return DASH
     per_million = Decimal(millitokens_per_token).scaleb(-3)
     return quantities.format_price(per_million, settings.TARIFF_CURRENCY, _language())
 
 
 @register.filter
-def price_per_million(millitokens_per_token: int | None) -> str:
+@_dashed
+def price_per_million(millitokens_per_token: int) -> str:
     """``$0.80 / 1M tokens``."""
-    if millitokens_per_token is None:
-        return DASH
     return gettext("%(price)s / 1M tokens") % {"price": price(millitokens_per_token)}
 
 
 @register.filter
-def latency(milliseconds: int | None) -> str:
+@_dashed
+def latency(milliseconds: int) -> str:
     """``240 ms``, ``1.2 s``."""
-    return DASH if milliseconds is None else quantities.format_latency(milliseconds)
+    return quantities.format_latency(milliseconds)
 
 
 @register.filter
-def percent(basis_points: int | None) -> str:
+@_dashed
+def percent(basis_points: int) -> str:
     """Hundredths of a percent: 9995 → ``99.95%``."""
-    return DASH if basis_points is None else quantities.format_percent(basis_points)
+    return quantities.format_percent(basis_points)
 
 
 @register.filter
-def local_time(moment: datetime | None, timezone: str | ZoneInfo = "UTC") -> SafeString | str:
+@_dashed
+def local_time(moment: datetime, timezone: str | ZoneInfo = "UTC") -> SafeString:
     """``{{ call.started_at|local_time:organisation.timezone }}`` → ``2026-10-01 14:05 UTC+8``."""
-    if moment is None:
-        return DASH
     text = quantities.format_time(moment, _zone(timezone))
     return format_html('<time datetime="{}">{}</time>', moment.isoformat(), text)
 
 
 @register.filter
-def local_date(moment: datetime | date | None, timezone: str | ZoneInfo = "UTC") -> SafeString | str:
+@_dashed
+def local_date(moment: datetime | date, timezone: str | ZoneInfo = "UTC") -> SafeString:
     """The day in the organisation's timezone: ``2026-10-01``."""
-    if moment is None:
-        return DASH
     text = quantities.format_date(moment, _zone(timezone))
     return format_html('<time datetime="{}">{}</time>', text, text)
 
