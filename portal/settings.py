@@ -307,6 +307,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "portal.web.error_pages.csrf_failure"
 # Not "no-referrer": browsers then send "Origin: null" with same-site forms, which CSRF refuses.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 # While rooms are being built, only those that have routes are composed.
 _ROOMS = [
     "accounts.urls",
+    "accounts.door_urls",
     "marketplace.catalog.urls",
     "marketplace.ledger.urls",
     "marketplace.metering.urls",
@@ -19,3 +20,9 @@ _ROOMS = [
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include(room)) for room in _ROOMS if find_spec(room)
 ]
+urlpatterns += [path("i18n/", include("django.conf.urls.i18n"))]  # the language switch
+
+handler400 = "portal.web.error_pages.bad_request"
+handler403 = "portal.web.error_pages.permission_denied"
+handler404 = "portal.web.error_pages.page_not_found"
+handler500 = "portal.web.error_pages.server_error"
