@@ -44,6 +44,21 @@ class UsageSource(models.TextChoices):
     NONE = "none", _("Not counted")
 
 
+class UsageDoubt(models.TextChoices):
+    """Why a call's count deserves a look; reconciliation makes findings of these."""
+
+    MISSING = "missing", _("The provider reported no usage")
+    MALFORMED = "malformed", _("The provider's numbers were no counts")
+    MORE_THAN_POSSIBLE = (
+        "more_than_possible",
+        _("The provider reported more than the request allows"),
+    )
+    ESTIMATED = "estimated", _("The stream was cut and the provider reported no usage")
+
+
+COSTING_STATUSES = (CallStatus.SUCCEEDED, CallStatus.CLIENT_DISCONNECTED)
+
+
 class CallQuerySet(models.QuerySet["Call"]):
     """The vocabulary of calls."""
 
@@ -79,7 +94,9 @@ class Call(models.Model):
     cached_tokens = models.PositiveBigIntegerField(default=0)
     completion_tokens = models.PositiveBigIntegerField(default=0)
     usage_source = models.CharField(max_length=10, choices=UsageSource, default=UsageSource.NONE)
-    # Wallet millitokens: cost = provider's share + commission.
+    usage_doubt = models.CharField(max_length=20, choices=UsageDoubt, blank=True)
+    # Wallet millitokens: the cost is what the tenant paid. The provider's share is of the whole
+    # charge, so the commission is negative where more was uncovered than the market's part.
     cost_millitokens = models.BigIntegerField(default=0)
     share_millitokens = models.BigIntegerField(default=0)
     commission_millitokens = models.BigIntegerField(default=0)
@@ -136,6 +153,7 @@ class Call(models.Model):
             models.Index(
                 fields=["started_at"], condition=Q(status="open"), name="calls_still_open"
             ),
+            models.Index(fields=["ended_at"], condition=~Q(usage_doubt=""), name="calls_in_doubt"),
         ]
 
     def __str__(self) -> str:
@@ -204,8 +222,24 @@ class UsageTotal(models.Model):
     completion_tokens = models.PositiveBigIntegerField(default=0)
     cost_millitokens = models.BigIntegerField(default=0)
     share_millitokens = models.BigIntegerField(default=0)
-    # Counts of calls per duration class, see metering.latency.
-    duration_histogram = models.JSONField(default=list)
+    # How many calls that succeeded took how long: the classes of metering.latency, in columns,
+    # so that the database can add them up.
+    took_0 = models.PositiveIntegerField(default=0)
+    took_1 = models.PositiveIntegerField(default=0)
+    took_2 = models.PositiveIntegerField(default=0)
+    took_3 = models.PositiveIntegerField(default=0)
+    took_4 = models.PositiveIntegerField(default=0)
+    took_5 = models.PositiveIntegerField(default=0)
+    took_6 = models.PositiveIntegerField(default=0)
+    took_7 = models.PositiveIntegerField(default=0)
+    took_8 = models.PositiveIntegerField(default=0)
+    took_9 = models.PositiveIntegerField(default=0)
+    took_10 = models.PositiveIntegerField(default=0)
+    took_11 = models.PositiveIntegerField(default=0)
+    took_12 = models.PositiveIntegerField(default=0)
+    took_13 = models.PositiveIntegerField(default=0)
+    took_14 = models.PositiveIntegerField(default=0)
+    took_15 = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -216,7 +250,17 @@ class UsageTotal(models.Model):
         ]
         indexes = [
             models.Index(fields=["service", "bucket_start"], name="totals_by_service"),
+            models.Index(fields=["organisation", "service"], name="services_used_by_tenant"),
         ]
 
     def __str__(self) -> str:
         return f"{self.organisation_id} {self.bucket_start:%Y-%m-%d %H:%M}"
+
+
+class RollUp(models.Model):
+    """The one row that says how fresh the totals are, and that lets one roll-up run at a time."""
+
+    finished_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.finished_at:%Y-%m-%d %H:%M:%S}"

@@ -117,16 +117,18 @@ class UpstreamClient:
         self, service: CallableService, path: str, body: bytes, *, patience: Patience
     ) -> AsyncIterator[UpstreamStream]:
         """A streamed answer; leaving the block early closes the connection to the provider."""
-        async with _translated_errors():
-            async with patience.wait_at_most(self.limits.first_byte_seconds):
-                response = await self._send(service, path, body)
-                try:
-                    await _refuse_errors(response, service)
-                    if response.content_type != "text/event-stream":
-                        raise UpstreamFailure(_("The provider does not stream its answers."))
-                except BaseException:
-                    response.close()
-                    raise
+        async with (
+            _translated_errors(),
+            patience.wait_at_most(self.limits.first_byte_seconds),
+        ):
+            response = await self._send(service, path, body)
+            try:
+                await _refuse_errors(response, service)
+                if response.content_type != "text/event-stream":
+                    raise UpstreamFailure(_("The provider does not stream its answers."))
+            except BaseException:
+                response.close()
+                raise
         stream = UpstreamStream(response, self.limits, patience)
         try:
             yield stream

@@ -27,9 +27,7 @@ NOTHING_DELIVERED = Usage(source="none")
 _MALFORMED = Usage(source="none", doubt="malformed")
 
 
-def parse_usage(
-    reported: object, *, most_prompt_tokens: int, most_completion_tokens: int
-) -> Usage:
+def parse_usage(reported: object, *, most_prompt_tokens: int, most_completion_tokens: int) -> Usage:
     """The usage in an answer's ``usage`` object, never more than the request made possible.
 
     Nothing reported: ``NO_USAGE``. Reported zero is zero. Numbers that are no counts (negative,
@@ -46,9 +44,7 @@ def parse_usage(
         completion = _count(reported.get("completion_tokens"))
         total = _count(reported.get("total_tokens"))
         cached = _count(_detail(reported, "prompt_tokens_details", "cached_tokens")) or 0
-        reasoning = (
-            _count(_detail(reported, "completion_tokens_details", "reasoning_tokens")) or 0
-        )
+        reasoning = _count(_detail(reported, "completion_tokens_details", "reasoning_tokens")) or 0
     except ValueError:
         return _MALFORMED
     if prompt is None and completion is None:

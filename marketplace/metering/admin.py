@@ -1,0 +1,64 @@
+"""Calls and totals in the admin: to see, never to change."""
+
+from django.contrib import admin
+
+from marketplace.metering.models import Call, UsageCharge, UsageEvent, UsageTotal
+from portal.kernel.view_only_admin import ViewOnlyAdmin
+
+
+@admin.register(Call)
+class CallAdmin(ViewOnlyAdmin):
+    list_display = (
+        "public_id",
+        "organisation",
+        "service",
+        "status",
+        "cost_millitokens",
+        "started_at",
+    )
+    list_filter = ("status", "unit", "surface", "usage_source", "usage_doubt")
+    list_select_related = ("organisation", "service")
+    search_fields = ("=public_id", "=request_id")
+    ordering = ("-pk",)
+    show_full_result_count = False
+
+
+@admin.register(UsageEvent)
+class UsageEventAdmin(ViewOnlyAdmin):
+    list_display = (
+        "source",
+        "event_id",
+        "call",
+        "prompt_tokens",
+        "completion_tokens",
+        "received_at",
+    )
+    list_select_related = ("call",)
+    search_fields = ("=event_id", "=call__public_id")
+    ordering = ("-pk",)
+    show_full_result_count = False
+
+
+@admin.register(UsageCharge)
+class UsageChargeAdmin(ViewOnlyAdmin):
+    list_display = ("event", "amount_millitokens", "price_version", "transaction")
+    list_select_related = ("event", "price_version__service", "transaction")
+    search_fields = ("=event__event_id",)
+    ordering = ("-pk",)
+    show_full_result_count = False
+
+
+@admin.register(UsageTotal)
+class UsageTotalAdmin(ViewOnlyAdmin):
+    list_display = (
+        "bucket_start",
+        "organisation",
+        "service",
+        "status",
+        "calls",
+        "cost_millitokens",
+    )
+    list_filter = ("status", "unit")
+    list_select_related = ("organisation", "service")
+    ordering = ("-bucket_start",)
+    show_full_result_count = False

@@ -1,0 +1,111 @@
+"""What opening and closing calls takes and gives back; plain values, cheap to make by thousands."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from accounts.services import AuthenticatedKey
+from marketplace.catalog.pricing import PriceSnapshot
+from marketplace.catalog.selectors import CallableService
+from marketplace.ledger.services import LimitDemand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCall:
+    """A call about to be made, with the most that it can use.
+
+    With ``least_completion_tokens`` the answer may be held for fewer tokens, down to that many,
+    when the wallet cannot pay for ``completion_tokens`` (say, because the caller named no
+    length). ``limits`` are caps beside the key's own. Without ``idempotency_key`` the call is new
+    in any case; with one, the same ``idempotency_scope`` and key give the same call again.
+    """
+
+    key: AuthenticatedKey
+    service: CallableService
+    operation: str
+    prompt_tokens: int
+    completion_tokens: int
+    expires_at: datetime
+    least_completion_tokens: int | None = None
+    streamed: bool = False
+    surface: str = "gateway"
+    request_id: str = ""
+    limits: tuple[LimitDemand, ...] = ()
+    idempotency_scope: str = ""
+    idempotency_key: str = ""
+    request_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedCall:
+    """A call that may run: its tokens are held (``hold_id`` is empty where it can cost nothing).
+
+    ``completion_tokens`` is how much answer is held for.
+    """
+
+    call_pk: int
+    public_id: str
+    organisation_public_id: str
+    unit: str
+    provider_public_id: str
+    commission_basis_points: int
+    price: PriceSnapshot
+    hold_id: str
+    held_millitokens: int
+    prompt_tokens: int
+    completion_tokens: int
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenResult:
+    """``opened`` has a call. ``declined`` has the ledger's reason: "insufficient_funds",
+    "wallet_frozen", or "limit_exceeded" with the limit's subject. ``conflict``: another request
+    was made under this idempotency key. ``replayed``: the answer of an earlier request."""
+
+    outcome: Literal["opened", "declined", "conflict"]
+    call: OpenedCall | None = None
+    call_id: str = ""
+    decline_code: str = ""
+    decline_subject: str = ""
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseCall:
+    """How a call ended. Only "succeeded" and "client_disconnected" cost anything.
+
+    ``usage_source`` "none" means that nobody counted: nothing is charged. Quantities are model
+    tokens, ``cached_tokens`` a part of ``prompt_tokens``. ``event_source`` comes from the
+    credential and never from a payload; ``event_id`` defaults to the call's public id.
+    """
+
+    call: OpenedCall
+    status: Literal["succeeded", "failed", "client_disconnected"]
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    usage_source: str = "none"
+    usage_doubt: str = ""
+    error_code: str = ""
+    finish_reason: str = ""
+    upstream_id: str = ""
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+    event_source: str = "gateway"
+    event_id: str = ""
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseResult:
+    """``closed`` now, or ``replayed``: it was closed before, and these are its numbers.
+
+    ``conflict``: the usage event is known with other content; nothing was changed.
+    ``cost_millitokens`` is what the tenant paid.
+    """
+
+    outcome: Literal["closed", "replayed", "conflict"]
+    cost_millitokens: int = 0
+    uncovered_millitokens: int = 0
+    transaction_id: str = ""

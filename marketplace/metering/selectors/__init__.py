@@ -1,0 +1,69 @@
+"""Reads of metering; for tenant data the organisation is a required argument.
+
+Sums come from the totals (at most a minute old, see ``UsageReport.as_of``), lists from the calls
+by index; neither gets slower or asks more often as calls pile up.
+"""
+
+from marketplace.metering.selectors.calls import (
+    CostLine,
+    FilterChoices,
+    get_call,
+    get_filter_choices,
+    get_first_call,
+    get_opened_call,
+    has_first_call,
+    list_calls,
+    list_cost_lines,
+    list_provider_calls,
+)
+from marketplace.metering.selectors.earnings import (
+    EarningsReport,
+    ServiceEarnings,
+    ServiceFigures,
+    get_provider_earnings,
+    get_service_figures,
+)
+from marketplace.metering.selectors.forecast import (
+    BurnRate,
+    RunOut,
+    get_burn_rate,
+    get_run_out,
+)
+from marketplace.metering.selectors.usage import (
+    Spend,
+    UsageGroup,
+    UsageReport,
+    get_last_roll_up,
+    get_spend,
+    get_usage,
+    get_usage_by_day,
+)
+
+__all__ = [
+    "BurnRate",
+    "CostLine",
+    "EarningsReport",
+    "FilterChoices",
+    "RunOut",
+    "ServiceEarnings",
+    "ServiceFigures",
+    "Spend",
+    "UsageGroup",
+    "UsageReport",
+    "get_burn_rate",
+    "get_call",
+    "get_filter_choices",
+    "get_first_call",
+    "get_last_roll_up",
+    "get_opened_call",
+    "get_provider_earnings",
+    "get_run_out",
+    "get_service_figures",
+    "get_spend",
+    "get_usage",
+    "get_usage_by_day",
+    "has_first_call",
+    "list_calls",
+    "list_cost_lines",
+    "list_provider_calls",
+]

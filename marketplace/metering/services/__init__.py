@@ -1,0 +1,27 @@
+"""Writes of metering: calls opened with their hold, closed with their capture, summed up."""
+
+from marketplace.metering.commands import (
+    CloseCall,
+    CloseResult,
+    OpenCall,
+    OpenedCall,
+    OpenResult,
+)
+from marketplace.metering.services.closing import UsageNotPossible, close_calls
+from marketplace.metering.services.opening import extend_call, open_calls
+from marketplace.metering.services.rolling_up import roll_up_usage
+from marketplace.metering.services.sweeping import sweep_open_calls
+
+__all__ = [
+    "CloseCall",
+    "CloseResult",
+    "OpenCall",
+    "OpenResult",
+    "OpenedCall",
+    "UsageNotPossible",
+    "close_calls",
+    "extend_call",
+    "open_calls",
+    "roll_up_usage",
+    "sweep_open_calls",
+]

@@ -1,0 +1,209 @@
+"""Opening calls: the tokens are held and the call is written in one commit, before it is made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from marketplace.catalog.pricing import upper_bound
+from marketplace.ledger import selectors as ledger_selectors
+from marketplace.ledger import services as ledger
+from marketplace.metering.commands import OpenCall, OpenedCall, OpenResult
+from marketplace.metering.models import Call, CallStatus, UsageSource
+from marketplace.metering.periods import build_key_limits
+from marketplace.metering.selectors import get_opened_call
+from portal.kernel.public_ids import new_public_id
+
+_COLUMNS = (
+    "public_id", "organisation_id", "api_key_id", "member_id", "service_id", "price_version_id",
+    "hold_id", "unit", "surface", "operation", "streamed", "status", "error_code",
+    "finish_reason", "request_id", "upstream_id", "prompt_tokens", "cached_tokens",
+    "completion_tokens", "usage_source", "usage_doubt", "cost_millitokens", "share_millitokens",
+    "commission_millitokens", "uncovered_millitokens", "region", "retains_prompts_days",
+    "started_at", "ended_at", "rolled_up",
+)  # fmt: skip
+_INSERT = f"INSERT INTO metering_call ({', '.join(_COLUMNS)}) VALUES "  # noqa: S608 (constants)
+_ROW = f"({', '.join(['%s'] * len(_COLUMNS))})"
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One request on its way: what is held for it, and what the ledger said."""
+
+    request: OpenCall
+    public_id: str
+    amount: int
+    completion_tokens: int
+    hold: ledger.HoldResult | None = None
+    retried: bool = False
+
+    @property
+    def unit(self) -> str:
+        return "test" if self.request.service.test else "live"
+
+
+def open_calls(requests: Sequence[OpenCall], *, now: datetime) -> list[OpenResult]:
+    """Hold and write each call, all in one commit; results in the order of the requests.
+
+    Never raises for funds or limits: such calls are written as refused, and the result says why.
+    """
+    attempts = [_start(request) for request in requests]
+    with transaction.atomic():
+        _place_holds([attempt for attempt in attempts if attempt.amount], now)
+        shrunk = [attempt for attempt in attempts if _shrink(attempt)]
+        _place_holds(shrunk, now)
+        fresh = [attempt for attempt in attempts if not (attempt.hold and attempt.hold.replayed)]
+        fresh = [a for a in fresh if not (a.hold and a.hold.outcome == "conflict")]
+        pks = _insert_calls(fresh, now)
+        return [_conclude(attempt, pks, now) for attempt in attempts]
+
+
+def extend_call(call: OpenedCall, *, completion_tokens: int, now: datetime) -> OpenedCall | None:
+    """Hold for ``completion_tokens`` more of the answer; None when they cannot be paid."""
+    extra = call.price.output_millitokens * completion_tokens
+    if extra and call.hold_id:
+        extended, *_rest = ledger.extend_holds([(call.hold_id, extra)], now=now)
+        if not extended:
+            return None
+    return replace(
+        call,
+        held_millitokens=call.held_millitokens + extra,
+        completion_tokens=call.completion_tokens + completion_tokens,
+    )
+
+
+def _start(request: OpenCall) -> _Attempt:
+    if request.idempotency_key and request.least_completion_tokens is not None:
+        raise ValueError("a call that may be shortened could not be replayed")
+    amount = upper_bound(
+        request.service.price,
+        prompt_tokens=request.prompt_tokens,
+        completion_tokens=request.completion_tokens,
+    )
+    if request.idempotency_key:
+        # A hold is what remembers the key, so even a call that costs nothing holds something.
+        amount = max(amount, 1)
+    return _Attempt(request, new_public_id("call"), amount, request.completion_tokens)
+
+
+def _place_holds(attempts: list[_Attempt], now: datetime) -> None:
+    if not attempts:
+        return
+    results = ledger.place_holds([_demand(attempt, now) for attempt in attempts], now=now)
+    for attempt, result in zip(attempts, results, strict=True):
+        attempt.hold = result
+
+
+def _demand(attempt: _Attempt, now: datetime) -> ledger.HoldRequest:
+    request, service = attempt.request, attempt.request.service
+    key = request.idempotency_key or attempt.public_id
+    return ledger.HoldRequest(
+        owner_key=request.key.organisation_public_id,
+        unit=attempt.unit,
+        amount_millitokens=attempt.amount,
+        idempotency_scope=request.idempotency_scope or f"call:{request.key.key_public_id}",
+        # The second, smaller hold of a call that may be shortened has a key of its own.
+        idempotency_key=f"{key}:short" if attempt.retried else key,
+        request_hash=request.request_hash,
+        expires_at=request.expires_at,
+        scopes=(
+            f"service:{service.public_id}",
+            f"provider:{service.provider_public_id}",
+            f"modality:{service.modality}",
+        ),
+        limits=build_key_limits(request.key, now=now) + request.limits,
+        reference=f"call:{attempt.public_id}",
+        price_version=service.price.public_id,
+    )
+
+
+def _shrink(attempt: _Attempt) -> bool:
+    """Whether to try again with a shorter answer, as long as what is left in the wallet pays."""
+    request, hold = attempt.request, attempt.hold
+    least = request.least_completion_tokens
+    if hold is None or hold.decline_code != "insufficient_funds" or least is None:
+        return False
+    price = request.service.price
+    balance = ledger_selectors.get_balance(
+        owner_key=request.key.organisation_public_id, unit=attempt.unit
+    )
+    prompt_cost = upper_bound(price, prompt_tokens=request.prompt_tokens, completion_tokens=0)
+    left = balance.spendable_millitokens - prompt_cost
+    if not price.output_millitokens or left < least * price.output_millitokens:
+        return False
+    attempt.completion_tokens = min(left // price.output_millitokens, request.completion_tokens)
+    attempt.amount = prompt_cost + attempt.completion_tokens * price.output_millitokens
+    attempt.retried = True
+    return True
+
+
+def _insert_calls(attempts: list[_Attempt], now: datetime) -> dict[str, int]:
+    """Primary keys by public id."""
+    if not attempts:
+        return {}
+    adapted_now = connection.ops.adapt_datetimefield_value(now)
+    rows: list[Any] = []
+    for attempt in attempts:
+        rows += _values(attempt, adapted_now)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT + ", ".join([_ROW] * len(attempts)) + " RETURNING public_id, id", rows
+        )
+        return dict(cursor.fetchall())
+
+
+def _values(attempt: _Attempt, now: Any) -> list[Any]:
+    request, service, key = attempt.request, attempt.request.service, attempt.request.key
+    hold = attempt.hold
+    declined = hold is not None and hold.outcome == "declined"
+    return [
+        attempt.public_id, key.organisation_pk, key.key_id, key.member_pk, service.service_pk,
+        service.price.price_version_pk, hold.hold_pk if hold else None, attempt.unit,
+        request.surface, request.operation, request.streamed,
+        CallStatus.REFUSED.value if declined else CallStatus.OPEN.value,
+        hold.decline_code if hold and declined else "", "", request.request_id, "", 0, 0, 0,
+        UsageSource.NONE.value, "", 0, 0, 0, 0, service.region, service.retains_prompts_days,
+        now, now if declined else None, False,
+    ]  # fmt: skip
+
+
+def _conclude(attempt: _Attempt, pks: dict[str, int], now: datetime) -> OpenResult:
+    hold = attempt.hold
+    if hold is None or (hold.outcome == "held" and not hold.replayed):
+        call = _opened(attempt, pks[attempt.public_id], now)
+        return OpenResult(outcome="opened", call=call, call_id=call.public_id)
+    if hold.outcome == "conflict":
+        return OpenResult(outcome="conflict")
+    public_id = attempt.public_id
+    if hold.replayed:
+        public_id = Call.objects.values_list("public_id", flat=True).get(hold_id=hold.hold_pk)
+        if hold.outcome == "held":
+            call = get_opened_call(public_id=public_id)
+            return OpenResult(outcome="opened", call=call, call_id=public_id, replayed=True)
+    return OpenResult(
+        outcome="declined",
+        call_id=public_id,
+        decline_code=hold.decline_code,
+        decline_subject=hold.decline_subject,
+        replayed=hold.replayed,
+    )
+
+
+def _opened(attempt: _Attempt, pk: int, started_at: datetime) -> OpenedCall:
+    service, hold = attempt.request.service, attempt.hold
+    return OpenedCall(
+        call_pk=pk,
+        public_id=attempt.public_id,
+        organisation_public_id=attempt.request.key.organisation_public_id,
+        unit=attempt.unit,
+        provider_public_id=service.provider_public_id,
+        commission_basis_points=service.commission_basis_points,
+        price=service.price,
+        hold_id=hold.hold_id if hold else "",
+        held_millitokens=hold.amount_millitokens if hold else 0,
+        prompt_tokens=attempt.request.prompt_tokens,
+        completion_tokens=attempt.completion_tokens,
+        started_at=started_at,
+    )
