@@ -1,6 +1,6 @@
 """One purchase and the calls to the payment provider that it took."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -157,6 +157,18 @@ class Order(models.Model):
     @property
     def total_millitokens(self) -> int:
         return self.paid_millitokens + self.bonus_millitokens
+
+    @property
+    def unit_minor(self) -> int:
+        """The price of one pack; exact, since the amount is a multiple of it."""
+        return self.amount_minor // self.quantity
+
+    @property
+    def tokens_expire_at(self) -> datetime | None:
+        """When its tokens do; None before payment, and for tokens that don't."""
+        if self.paid_at is None or self.expires_after_days is None:
+            return None
+        return self.paid_at + timedelta(days=self.expires_after_days)
 
     @property
     def is_open(self) -> bool:

@@ -1,0 +1,126 @@
+"""The stock admin: packs are edited here, everything that concerns money is only looked at."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest
+
+from accounts import services as accounts
+from marketplace.billing.models import (
+    Attempt,
+    EventCursor,
+    InboxEvent,
+    Order,
+    Pack,
+    PackPrice,
+    Receipt,
+    SandboxEvent,
+    SandboxSession,
+)
+from marketplace.billing.services import find_pack_warnings
+from portal.kernel.clock import utc_now
+from portal.kernel.view_only_admin import ViewOnlyAdmin
+
+
+class PackPriceInline(admin.TabularInline):
+    model = PackPrice
+    extra = 1
+
+
+@admin.register(Pack)
+class PackAdmin(admin.ModelAdmin):
+    """Sold packs keep their terms in the order, so editing one changes future orders only."""
+
+    list_display = ("name_en", "slug", "paid_millitokens", "bonus_millitokens", "on_sale")
+    list_filter = ("on_sale",)
+    search_fields = ("name_en", "name_zh", "slug")
+    inlines = (PackPriceInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
+        """Take a pack off sale instead: orders refer to it."""
+        return False
+
+    def save_related(
+        self, request: HttpRequest, form: forms.ModelForm, formsets: Any, change: bool
+    ) -> None:
+        """After the prices are saved too: tell staff what is odd, and keep who changed what."""
+        super().save_related(request, form, formsets, change)
+        pack = form.instance
+        for warning in find_pack_warnings(pack=pack):
+            self.message_user(request, warning, messages.WARNING)
+        accounts.record_audit(
+            organisation=None,
+            actor=accounts.actor_from_request(request),
+            action="pack.changed" if change else "pack.created",
+            target_id=pack.public_id,
+            target_label=pack.name_en,
+            before={name: _plain(form.initial.get(name)) for name in form.changed_data},
+            after={
+                **{name: _plain(form.cleaned_data.get(name)) for name in form.changed_data},
+                "prices": {price.currency: price.amount_minor for price in pack.prices.all()},
+            },
+            now=utc_now(),
+        )
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+@admin.register(Order)
+class OrderAdmin(ViewOnlyAdmin):
+    list_display = (
+        "public_id", "organisation", "pack_name", "amount_minor", "currency", "status",
+        "failure_code", "livemode", "created_at",
+    )  # fmt: skip
+    list_filter = ("status", "failure_code", "provider", "livemode", "currency")
+    list_select_related = ("organisation",)
+    search_fields = ("public_id", "organisation__name", "provider_session_id", "purchase_reference")
+    date_hierarchy = "created_at"
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ViewOnlyAdmin):
+    list_display = ("idempotency_key", "order", "number", "state", "session_id", "created_at")
+    list_filter = ("state",)
+    list_select_related = ("order",)
+    search_fields = ("idempotency_key", "session_id")
+
+
+@admin.register(InboxEvent)
+class InboxEventAdmin(ViewOnlyAdmin):
+    list_display = (
+        "event_id", "provider", "event_type", "object_id", "state", "attempts", "last_error",
+        "received_at", "done_at",
+    )  # fmt: skip
+    list_filter = ("state", "provider", "event_type")
+    search_fields = ("event_id", "object_id")
+
+
+@admin.register(EventCursor)
+class EventCursorAdmin(ViewOnlyAdmin):
+    list_display = ("provider", "read_until")
+
+
+@admin.register(Receipt)
+class ReceiptAdmin(ViewOnlyAdmin):
+    list_display = ("label", "order", "issued_at", "mailed_at")
+    list_filter = ("year",)
+    list_select_related = ("order",)
+    search_fields = ("public_id", "order__public_id", "order__organisation__name")
+
+
+@admin.register(SandboxSession)
+class SandboxSessionAdmin(ViewOnlyAdmin):
+    list_display = ("session_id", "state", "payment_state", "amount_minor", "currency")
+    list_filter = ("state", "payment_state")
+    search_fields = ("session_id", "payment_id")
+
+
+@admin.register(SandboxEvent)
+class SandboxEventAdmin(ViewOnlyAdmin):
+    list_display = ("event_id", "event_type", "session", "attempts", "delivered_at")
+    list_filter = ("event_type",)
+    list_select_related = ("session",)
+    search_fields = ("event_id",)

@@ -1,0 +1,74 @@
+"""The packs page's calculator: what a pack lasts for, in the buyer's terms. An estimate only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from marketplace.billing.offers import Offer
+from marketplace.catalog.selectors import CallableService
+from marketplace.catalog.workload import EXAMPLES, Workload, work_for
+
+# Beyond this, "lasts for" says nothing any more.
+MOST_MONTHS = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """So many pieces of everyday work; ``label`` and ``note`` are translated lazily."""
+
+    count: int
+    label: Any
+    note: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """An offer with what it does for this buyer at the chosen service.
+
+    ``tenths_of_months`` is None when the pack is not for the service, or the work costs nothing;
+    ``lasts_long`` says that it outlasts ten years of this work.
+    """
+
+    offer: Offer
+    fits: bool
+    tenths_of_months: int | None
+    lasts_long: bool
+    uses: Sequence[Use]
+
+    @property
+    def months(self) -> str:
+        """``3.5``, or ``12`` from ten months on."""
+        tenths = self.tenths_of_months or 0
+        return str(tenths // 10) if tenths >= 100 or tenths % 10 == 0 else f"{tenths / 10:.1f}"
+
+
+def make_outlook(*, offer: Offer, service: CallableService | None, workload: Workload) -> Outlook:
+    """What the offer's tokens, bonus included, do at the service's price of today."""
+    if service is None or not fits_scope(offer.scope, service):
+        return Outlook(offer=offer, fits=False, tenths_of_months=None, lasts_long=False, uses=())
+    budget = offer.total_millitokens
+    month = workload.cost(service.price)
+    tenths = budget * 10 // month if month else None
+    lasts_long = tenths is not None and tenths > MOST_MONTHS * 10
+    uses = [
+        Use(count=count, label=example.label, note=example.note)
+        for example in EXAMPLES.get(service.modality, ())[:2]
+        if (count := work_for(example, service.price, budget_millitokens=budget))
+    ]
+    return Outlook(
+        offer=offer,
+        fits=True,
+        tenths_of_months=None if lasts_long else tenths,
+        lasts_long=lasts_long,
+        uses=uses,
+    )
+
+
+def fits_scope(scope: str, service: CallableService) -> bool:
+    """Whether tokens of this scope may be spent at the service."""
+    return scope in (
+        "",
+        f"service:{service.public_id}",
+        f"provider:{service.provider_public_id}",
+        f"modality:{service.modality}",
+    )

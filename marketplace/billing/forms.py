@@ -1,0 +1,103 @@
+"""Forms of buying. All work as plain HTML; what they refuse is said in whole sentences."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from marketplace.billing.offers import MAX_QUANTITY
+from marketplace.billing.sandbox.processor import MAX_DELAY
+from marketplace.catalog.selectors import CallableService
+from marketplace.catalog.workload import DEFAULT_WORKLOAD, MOST_CALLS, MOST_WORDS, Workload
+
+
+class CalculatorForm(forms.Form):
+    """A workload and the service that it would run on; a GET form, so its answer has a URL."""
+
+    service = forms.ChoiceField(label=_("Service"))
+    calls = forms.IntegerField(label=_("Calls a month"), min_value=1, max_value=MOST_CALLS)
+    words_in = forms.IntegerField(label=_("Words in, per call"), min_value=0, max_value=MOST_WORDS)
+    words_out = forms.IntegerField(
+        label=_("Words out, per call"), min_value=0, max_value=MOST_WORDS
+    )
+    currency = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, services: Sequence[CallableService], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["service"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(service.slug, _label(service)) for service in services]
+        for name in ("calls", "words_in", "words_out"):
+            self.fields[name].widget.attrs["inputmode"] = "numeric"
+
+    @property
+    def workload(self) -> Workload:
+        """What was asked, or an office's e-mail when the form is empty or was refused."""
+        if not self.is_bound or not self.is_valid():
+            return DEFAULT_WORKLOAD
+        return Workload(
+            calls=self.cleaned_data["calls"],
+            words_in=self.cleaned_data["words_in"],
+            words_out=self.cleaned_data["words_out"],
+        )
+
+
+def _label(service: CallableService) -> str:
+    """The model and who serves it; samples carry made-up prices and say so."""
+    words = {"model": service.model_name, "provider": service.provider_name}
+    if service.is_sample:
+        return _("%(model)s, %(provider)s (sample price)") % words
+    return _("%(model)s, %(provider)s") % words
+
+
+class OrderForm(forms.Form):
+    """The review page's form. The hidden fields say what was reviewed, and which submit this is.
+
+    ``key`` is made when the page is: a double click or the Back button sends the same one and
+    gets the same order.
+    """
+
+    pack = forms.SlugField(widget=forms.HiddenInput)
+    currency = forms.CharField(widget=forms.HiddenInput, max_length=3)
+    quantity = forms.IntegerField(
+        widget=forms.HiddenInput, min_value=1, max_value=MAX_QUANTITY, initial=1
+    )
+    terms = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    key = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    purchase_reference = forms.CharField(
+        label=_("Your reference"),
+        help_text=_("A purchase order number or cost centre; it is printed on the receipt."),
+        max_length=80,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+def make_form_key() -> str:
+    return f"form-{secrets.token_urlsafe(16)}"
+
+
+class SandboxForm(forms.Form):
+    """The sandbox's buttons: ``action`` is the button's value."""
+
+    action = forms.ChoiceField(
+        choices=[("pay", ""), ("decline", ""), ("delay", ""), ("abandon", "")],
+        error_messages={"required": _("Choose how the payment should go.")},
+    )
+    seconds = forms.IntegerField(
+        label=_("Seconds until the payment succeeds"),
+        min_value=1,
+        max_value=int(MAX_DELAY.total_seconds()),
+        initial=10,
+        required=False,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        asked = cleaned.get("action") == "delay" and "seconds" not in self.errors
+        if asked and cleaned.get("seconds") is None:
+            self.add_error("seconds", _("Say after how many seconds the payment succeeds."))
+        return cleaned

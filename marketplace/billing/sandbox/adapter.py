@@ -1,0 +1,126 @@
+"""The sandbox behind the PaymentProvider interface, spoken to as if it were remote."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from marketplace.billing.models import SandboxEvent, SandboxSession
+from marketplace.billing.payment_provider import (
+    EventRefused,
+    PaymentEvent,
+    PaymentSession,
+    PaymentState,
+    SessionRequest,
+    SessionState,
+)
+from marketplace.billing.sandbox import processor, signature
+from portal.kernel.clock import utc_now
+
+
+class SandboxProvider:
+    """See PaymentProvider. A remote processor has its own clock, so none is passed in."""
+
+    name = "sandbox"
+    livemode = False
+
+    def create_session(self, request: SessionRequest, *, idempotency_key: str) -> PaymentSession:
+        return _as_session(
+            processor.create_session(
+                request=request, idempotency_key=idempotency_key, now=utc_now()
+            )
+        )
+
+    def find_session(self, *, order_id: str) -> PaymentSession | None:
+        session = processor.find_session(order_id=order_id, now=utc_now())
+        return _as_session(session) if session else None
+
+    def retrieve_session(self, object_id: str) -> PaymentSession:
+        return _as_session(processor.get_session(object_id, now=utc_now()))
+
+    def expire_session(self, session_id: str) -> PaymentSession:
+        processor.expire(session_id=session_id, now=utc_now())
+        return self.retrieve_session(session_id)
+
+    def list_events(self, *, since: datetime) -> Sequence[PaymentEvent]:
+        return [_as_event(event) for event in processor.list_events(since=since, now=utc_now())]
+
+    def parse_event(
+        self, body: bytes, headers: Mapping[str, str], *, now: datetime
+    ) -> PaymentEvent:
+        event_id = signature.verify(body, headers, secret=signature.get_secret(), now=now)
+        try:
+            payload = json.loads(body.decode())
+        except (UnicodeDecodeError, ValueError, RecursionError) as error:
+            raise EventRefused(code="body_malformed") from error
+        return _read_payload(payload, event_id)
+
+
+def encode_event(event: SandboxEvent) -> bytes:
+    """The body of a delivery: thin, it names the object and says nothing about money."""
+    payload = {
+        "id": event.event_id,
+        "type": event.event_type,
+        "created": int(event.created_at.timestamp()),
+        "livemode": SandboxProvider.livemode,
+        "object": {"id": event.session.session_id},
+    }
+    return json.dumps(payload).encode()
+
+
+def _read_payload(payload: Any, event_id: str) -> PaymentEvent:
+    match payload:
+        case {
+            "id": str(signed_id),
+            "type": str(event_type),
+            "created": int(created),
+            "livemode": bool(livemode),
+            "object": {"id": str(object_id)},
+        } if (
+            signed_id == event_id
+            and _fits(event_id, 120)
+            and _fits(event_type, 80)
+            and _fits(object_id, 120)
+        ):
+            try:
+                created_at = datetime.fromtimestamp(created, UTC)
+            except (ValueError, OverflowError, OSError) as error:
+                raise EventRefused(code="body_malformed") from error
+            return PaymentEvent(
+                event_id=event_id,
+                type=event_type,
+                object_id=object_id,
+                livemode=livemode,
+                created_at=created_at,
+            )
+    raise EventRefused(code="body_malformed")
+
+
+def _fits(text: str, length: int) -> bool:
+    """Fits its column; NUL and other control characters don't fit anywhere."""
+    return 0 < len(text) <= length and text.isprintable()
+
+
+def _as_session(session: SandboxSession) -> PaymentSession:
+    return PaymentSession(
+        session_id=session.session_id,
+        payment_id=session.payment_id,
+        state=SessionState(session.state),
+        payment_state=PaymentState(session.payment_state),
+        amount_minor=session.amount_minor,
+        currency=session.currency,
+        livemode=SandboxProvider.livemode,
+        metadata=session.metadata,
+        pay_url=processor.get_pay_url(session),
+        failure_code=session.failure_code,
+    )
+
+
+def _as_event(event: SandboxEvent) -> PaymentEvent:
+    return PaymentEvent(
+        event_id=event.event_id,
+        type=event.event_type,
+        object_id=event.session.session_id,
+        livemode=SandboxProvider.livemode,
+        created_at=event.created_at,
+    )

@@ -1,0 +1,123 @@
+"""Reads of the billing room. What belongs to a tenant takes the organisation."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils.translation import gettext
+
+from accounts.models import Organisation
+from marketplace.billing.currencies import SALE_CURRENCIES
+from marketplace.billing.models import (
+    CREDITED_ORDER_STATUSES,
+    InboxEvent,
+    InboxState,
+    Order,
+    Pack,
+    PackPrice,
+    Receipt,
+)
+from marketplace.billing.models.orders import MISMATCH
+from marketplace.billing.offers import Offer, make_offer
+from marketplace.catalog import selectors as catalog
+from marketplace.catalog import vocabulary
+from portal.kernel.clock import utc_now
+from portal.kernel.errors import NotFound
+
+
+def list_packs(*, currency: str, quantity: int = 1) -> list[Offer]:
+    """Everything on sale in ``currency``, in the shop's order; empty for an unknown currency."""
+    packs = (
+        Pack.objects.filter(on_sale=True, prices__currency=currency)
+        .prefetch_related("prices")
+        .order_by("position", "id")
+    )
+    return [make_offer(pack=pack, currency=currency, quantity=quantity) for pack in packs]
+
+
+def list_sale_currencies() -> list[str]:
+    """Currencies that something is on sale in: the tariff currency first, then as allow-listed."""
+    used = set(
+        PackPrice.objects.filter(pack__on_sale=True).values_list("currency", flat=True).distinct()
+    )
+    known = [currency for currency in SALE_CURRENCIES if currency in used]
+    return sorted(known, key=lambda currency: currency != settings.TARIFF_CURRENCY)
+
+
+def get_pack(*, slug: str) -> Pack:
+    """A pack on sale, by its slug or public id, with its prices."""
+    packs = Pack.objects.filter(on_sale=True).prefetch_related("prices")
+    field = "public_id" if slug.startswith("pck_") else "slug"
+    pack = packs.filter(**{field: slug}).first()
+    if pack is None:
+        raise NotFound
+    return pack
+
+
+def describe_scopes(scopes: Iterable[str]) -> dict[str, str]:
+    """What tokens of each scope may be spent on, in words for the buyer."""
+    wanted = set(scopes)
+    names = {"": gettext("Everything on the market")}
+    for code, term in vocabulary.MODALITIES.items():
+        names[f"modality:{code}"] = gettext("%(kind)s only") % {"kind": term.label}
+    if wanted - set(names):
+        for one in catalog.list_callable_services(unit="live", now=utc_now()):
+            words = {"model": one.model_name, "provider": one.provider_name}
+            names[f"service:{one.public_id}"] = gettext("%(model)s by %(provider)s only") % words
+            names[f"provider:{one.provider_public_id}"] = (
+                gettext("Services of %(provider)s only") % words
+            )
+    return {scope: names.get(scope, gettext("Certain services only")) for scope in wanted}
+
+
+def list_orders(*, organisation: Organisation) -> QuerySet[Order]:
+    """The organisation's orders, newest first."""
+    return (
+        Order.objects.filter(organisation=organisation)
+        .select_related("pack", "ordered_by", "receipt")
+        .order_by("-created_at", "-id")
+    )
+
+
+def get_order(*, organisation: Organisation, public_id: str) -> Order:
+    """One of the organisation's orders; another tenant's does not exist."""
+    order = list_orders(organisation=organisation).filter(public_id=public_id).first()
+    if order is None:
+        raise NotFound
+    order.organisation = organisation
+    return order
+
+
+def has_paid_order(*, organisation: Organisation) -> bool:
+    """Whether the organisation ever bought anything."""
+    return Order.objects.filter(
+        organisation=organisation, status__in=CREDITED_ORDER_STATUSES
+    ).exists()
+
+
+def get_receipt(*, organisation: Organisation, order_public_id: str) -> Receipt:
+    """The receipt of a paid order of the organisation."""
+    receipt = (
+        Receipt.objects.filter(order__organisation=organisation, order__public_id=order_public_id)
+        .select_related("order", "order__organisation")
+        .first()
+    )
+    if receipt is None:
+        raise NotFound
+    return receipt
+
+
+def list_mismatched_orders() -> QuerySet[Order]:
+    """Orders whose payment is not the one that was ordered: for staff to decide (check 16)."""
+    return Order.objects.uncredited().filter(failure_code=MISMATCH).order_by("created_at")
+
+
+def list_stuck_events(*, now: datetime, late_by: timedelta) -> QuerySet[InboxEvent]:
+    """Events that should be done by now and are nobody's (check 20)."""
+    return (
+        InboxEvent.objects.filter(received_at__lt=now - late_by)
+        .exclude(state__in=[InboxState.DONE, InboxState.IGNORED])
+        .exclude(state=InboxState.PROCESSING, leased_until__gte=now)
+        .order_by("received_at")
+    )

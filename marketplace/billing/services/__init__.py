@@ -1,0 +1,38 @@
+"""Writes of the billing room, by topic: packs, checkout, settlement, inbox, sweeping, receipts."""
+
+from marketplace.billing.services.checkout import (
+    IdempotencyKeyReused,
+    OfferChanged,
+    OrderClosed,
+    TooManyOpenOrders,
+    cancel_order,
+    open_payment,
+    start_checkout,
+)
+from marketplace.billing.services.inbox import Reception, drive_event, drive_inbox, receive_event
+from marketplace.billing.services.packs import PackRejected, create_pack, find_pack_warnings
+from marketplace.billing.services.receipts import mail_due_receipts
+from marketplace.billing.services.settlement import settle_order
+from marketplace.billing.services.sweeping import SweepResult, find_uncredited_orders, sweep_orders
+
+__all__ = [
+    "IdempotencyKeyReused",
+    "OfferChanged",
+    "OrderClosed",
+    "PackRejected",
+    "Reception",
+    "SweepResult",
+    "TooManyOpenOrders",
+    "cancel_order",
+    "create_pack",
+    "drive_event",
+    "drive_inbox",
+    "find_pack_warnings",
+    "find_uncredited_orders",
+    "mail_due_receipts",
+    "open_payment",
+    "receive_event",
+    "settle_order",
+    "start_checkout",
+    "sweep_orders",
+]

@@ -1,0 +1,215 @@
+"""From a chosen pack to the provider's pay page: order, attempt, session; and back out again."""
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts import services as accounts
+from accounts.models import Organisation, User
+from accounts.services import Actor
+from marketplace.billing.models import Order, OrderStatus, Pack
+from marketplace.billing.offers import Offer, make_offer
+from marketplace.billing.payment_provider import PaymentRefused, SessionRequest
+from marketplace.billing.providers import get_default_provider, get_payment_provider
+from marketplace.billing.services import attempts, settlement
+from portal.kernel.errors import Conflict, Rejected
+
+MAX_OPEN_ORDERS = 50
+_MAX_KEY_LENGTH = 200
+_MAX_REFERENCE_LENGTH = 80
+
+
+class IdempotencyKeyReused(Conflict):
+    """This key already stands for another order. Nothing was ordered."""
+
+    code = "idempotency_key_reused"
+
+
+class IdempotencyKeyRejected(Rejected):
+    """The key must have 1 to 200 printable characters. Nothing was ordered."""
+
+    code = "idempotency_key_rejected"
+
+
+class PurchaseReferenceRejected(Rejected):
+    """The reference must be at most 80 printable characters. Nothing was ordered."""
+
+    code = "purchase_reference_rejected"
+
+
+class OfferChanged(Conflict):
+    """The price or the terms of this pack changed since you saw them. Nothing was ordered."""
+
+    code = "offer_changed"
+
+
+class TooManyOpenOrders(Conflict):
+    """Too many orders are waiting for payment. Pay or cancel some of them first."""
+
+    code = "too_many_open_orders"
+
+
+class OrderClosed(Conflict):
+    """This order can no longer be paid or cancelled."""
+
+    code = "order_closed"
+
+
+def start_checkout(
+    *,
+    organisation: Organisation,
+    user: User,
+    pack: Pack,
+    currency: str,
+    quantity: int,
+    idempotency_key: str,
+    purchase_reference: str = "",
+    terms: str = "",
+    actor: Actor | None = None,
+    now: datetime,
+) -> Order:
+    """The order of this key: made now, or by an earlier call with the same content.
+
+    ``terms`` is the digest of the offer that the buyer saw (``Offer.terms``); an order is only
+    made under those. The order stays a draft until ``open_payment``.
+
+    Raises IdempotencyKeyReused, OfferChanged, TooManyOpenOrders, PackUnavailable,
+    QuantityRejected, IdempotencyKeyRejected, PurchaseReferenceRejected, PaymentsUnavailable.
+    """
+    _require_text(idempotency_key, 1, _MAX_KEY_LENGTH, IdempotencyKeyRejected)
+    _require_text(purchase_reference, 0, _MAX_REFERENCE_LENGTH, PurchaseReferenceRejected)
+    request_hash = _hash_request(pack, currency, quantity, purchase_reference)
+    # Asked first: a repeated request gets its order even if the pack has changed since.
+    earlier = Order.objects.filter(
+        organisation=organisation, idempotency_key=idempotency_key
+    ).first()
+    if earlier is not None:
+        return _require_same(earlier, request_hash)
+    provider = get_default_provider()
+    offer = make_offer(pack=pack, currency=currency, quantity=quantity)
+    if terms and terms != offer.terms:
+        raise OfferChanged
+    draft = Order(
+        organisation=organisation,
+        ordered_by=user,
+        idempotency_key=idempotency_key,
+        request_hash=request_hash,
+        purchase_reference=purchase_reference,
+        livemode=provider.livemode,
+        provider=provider.name,
+        created_at=now,
+        expires_at=now + timedelta(minutes=settings.ORDER_MINUTES),
+        **_snapshot(offer),
+    )
+    with transaction.atomic(durable=True):
+        if Order.objects.open().filter(organisation=organisation).count() >= MAX_OPEN_ORDERS:
+            raise TooManyOpenOrders
+        # Of two that arrive together one inserts; the other waits for it and reads its row.
+        Order.objects.bulk_create([draft], ignore_conflicts=True)
+        order = Order.objects.get(organisation=organisation, idempotency_key=idempotency_key)
+        if order.public_id == draft.public_id:
+            accounts.record_audit(
+                organisation=organisation,
+                actor=actor or Actor(id=user.public_id, label=user.email),
+                action="order.started",
+                target_id=order.public_id,
+                target_label=order.pack_name,
+                after={
+                    "amount_minor": order.amount_minor,
+                    "currency": order.currency,
+                    "quantity": order.quantity,
+                },
+                now=now,
+            )
+    return _require_same(order, request_hash)
+
+
+def open_payment(*, order: Order, site_url: str = "", now: datetime) -> str:
+    """The address of the pay page: of the session there is, or of a new one.
+
+    Goes over the network, so never inside a transaction. ``site_url`` is where the buyer's
+    browser is (default SITE_URL). Raises OrderClosed, PaymentRefused, and PaymentsUnavailable:
+    then the attempt stays as it is, and the next call repeats it under the same key.
+    """
+    provider = get_payment_provider(order.provider)
+    attempt = attempts.begin_attempt(
+        order_pk=order.pk, site_url=site_url or settings.SITE_URL, now=now
+    )
+    if attempt is None:
+        raise OrderClosed
+    if attempt.pay_url:
+        return attempt.pay_url
+    request = SessionRequest.from_parameters(attempt.parameters)
+    try:
+        session = provider.create_session(request, idempotency_key=attempt.idempotency_key)
+    except PaymentRefused as refusal:
+        attempts.refuse_attempt(attempt_pk=attempt.pk, code=refusal.code)
+        raise
+    if not attempts.record_session(attempt_pk=attempt.pk, session=session):
+        # Cancelled while the call was under way: nobody was sent there, nobody should pay.
+        provider.expire_session(session.session_id)
+        raise OrderClosed
+    return session.pay_url
+
+
+def cancel_order(*, order: Order, actor: Actor, now: datetime) -> Order:
+    """Close an order that nobody has paid, its session at the provider first.
+
+    Raises OrderClosed when it was paid meanwhile (it is then credited), when a payment is under
+    way, or when it is already closed.
+    """
+    if not order.is_open:
+        raise OrderClosed
+    closed = attempts.close_session(order=order)
+    if closed.blocks:
+        credited = settlement.settle_order(order_public_id=order.public_id, now=now)
+        raise OrderClosed(_blocking_reason(credited))
+    cancelled = attempts.close_order(
+        order_pk=order.pk, closed=closed, status=OrderStatus.CANCELLED, actor=actor, now=now
+    )
+    if cancelled is None:
+        raise OrderClosed
+    return cancelled
+
+
+def _blocking_reason(credited: bool) -> object:
+    if credited:
+        return _("This order has just been paid, so it cannot be cancelled.")
+    return _("A payment for this order is under way, so it cannot be cancelled now.")
+
+
+def _require_text(text: str, shortest: int, longest: int, refusal: type[Rejected]) -> None:
+    if not shortest <= len(text) <= longest or not text.isprintable():
+        raise refusal
+
+
+def _require_same(order: Order, request_hash: str) -> Order:
+    if order.request_hash != request_hash:
+        raise IdempotencyKeyReused
+    return order
+
+
+def _hash_request(pack: Pack, currency: str, quantity: int, purchase_reference: str) -> str:
+    content = json.dumps([pack.public_id, currency, quantity, purchase_reference])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _snapshot(offer: Offer) -> dict[str, object]:
+    """What was offered, kept with the order: later changes of the pack don't touch it."""
+    return {
+        "pack": offer.pack,
+        "pack_name": offer.pack.name_en,
+        "quantity": offer.quantity,
+        "paid_millitokens": offer.paid_millitokens,
+        "bonus_millitokens": offer.bonus_millitokens,
+        "tariff_millitokens": offer.tariff_millitokens,
+        "expires_after_days": offer.expires_after_days,
+        "scope": offer.scope,
+        "currency": offer.currency,
+        "amount_minor": offer.amount_minor,
+        "tax_minor": offer.tax_minor,
+    }

@@ -1,0 +1,22 @@
+"""Routes of packs, orders, the sandbox's pay page and the webhook inbox."""
+
+from django.urls import path
+
+from marketplace.billing.views import buying, orders, packs, sandbox, webhooks
+
+app_name = "billing"
+
+_ORDER = "o/<slug:organisation>/orders/<str:order>/"
+
+urlpatterns = [
+    path("packs/", packs.pack_list, name="packs"),
+    path("o/<slug:organisation>/buy/", buying.buy, name="buy"),
+    path("o/<slug:organisation>/orders/", orders.order_list, name="orders"),
+    path(_ORDER, orders.order_detail, name="order"),
+    path(f"{_ORDER}pay/", orders.pay_order, name="pay"),
+    path(f"{_ORDER}check/", orders.check_order, name="check"),
+    path(f"{_ORDER}cancel/", orders.cancel_order, name="cancel"),
+    path(f"{_ORDER}receipt/", orders.receipt, name="receipt"),
+    path("sandbox/pay/<str:session>/", sandbox.pay_page, name="sandbox_pay"),
+    path("webhooks/payments/<slug:provider>/", webhooks.inbox, name="inbox"),
+]

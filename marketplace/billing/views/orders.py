@@ -1,0 +1,147 @@
+"""Orders and their receipts. Pages only read; a waiting one may wake the worker to look."""
+
+from django.core.cache import cache
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import OrganisationRequest, organisation_view
+from accounts.models import Role
+from accounts.services import actor_from_request
+from marketplace.billing import selectors, services
+from marketplace.billing.models import Order, OrderStatus, Receipt
+from marketplace.billing.payment_provider import PaymentsUnavailable
+from marketplace.billing.views.buying import send_to_payment
+from marketplace.billing.waking import wake_on_commit
+from portal.kernel.clock import utc_now
+from portal.kernel.errors import DomainError, NotFound
+
+ORDERS_PER_PAGE = 25
+# A waiting page refreshes often; the provider is asked less often than that.
+SECONDS_BETWEEN_CHECKS = 4
+
+
+@require_safe
+@organisation_view(role=Role.BILLING)
+def order_list(request: OrganisationRequest, organisation: str) -> HttpResponse:
+    orders = selectors.list_orders(organisation=request.organisation)
+    page = Paginator(orders, ORDERS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "billing/orders.html", {"page": page})
+
+
+@require_safe
+@organisation_view(role=Role.BILLING)
+def order_detail(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
+    """Where the buyer comes back to, and may leave again at any time."""
+    found = _get_order(request, order)
+    if found.status in (OrderStatus.PENDING, OrderStatus.PROCESSING):
+        _have_it_checked(found)
+    return _render_order(request, found)
+
+
+@require_POST
+@organisation_view(role=Role.BILLING)
+def pay_order(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
+    """Back to the pay page, or to a new one after a decline."""
+    found = _get_order(request, order)
+    try:
+        return send_to_payment(request, found)
+    except DomainError as error:
+        return _render_order(request, found, problem=error, status=409)
+
+
+@require_POST
+@organisation_view(role=Role.BILLING)
+def check_order(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
+    """ "Check again": ask the provider now and say what it said."""
+    found = _get_order(request, order)
+    try:
+        services.settle_order(order_public_id=found.public_id, now=utc_now())
+    except PaymentsUnavailable as error:
+        return _render_order(request, found, problem=error, status=503)
+    return _to_order(request, found)
+
+
+@require_POST
+@organisation_view(role=Role.BILLING)
+def cancel_order(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
+    found = _get_order(request, order)
+    try:
+        services.cancel_order(order=found, actor=actor_from_request(request), now=utc_now())
+    except services.OrderClosed as error:
+        fresh = _get_order(request, order)
+        return _render_order(request, fresh, problem=error, status=409)
+    except PaymentsUnavailable as error:
+        return _render_order(request, found, problem=error, status=503)
+    return _to_order(request, found)
+
+
+@require_safe
+@organisation_view(role=Role.BILLING)
+def receipt(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
+    """Made to be printed on one page of A4."""
+    found = _get_receipt(request, order)
+    scope = found.order.scope
+    return render(
+        request,
+        "billing/receipt.html",
+        {
+            "receipt": found,
+            "order": found.order,
+            "seller": found.parties["seller"],
+            "buyer": found.parties["buyer"],
+            "net_minor": found.order.amount_minor - found.order.tax_minor,
+            "scope": selectors.describe_scopes([scope])[scope],
+        },
+    )
+
+
+def _render_order(
+    request: OrganisationRequest,
+    order: Order,
+    *,
+    problem: DomainError | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    return render(
+        request,
+        "billing/order.html",
+        {
+            "order": order,
+            "waits": order.status in (OrderStatus.PENDING, OrderStatus.PROCESSING)
+            and not order.is_mismatched,
+            "may_be_paid": order.may_be_paid(now=utc_now()),
+            "may_be_cancelled": order.status in (OrderStatus.DRAFT, OrderStatus.PENDING)
+            and not order.is_mismatched,
+            "scope": selectors.describe_scopes([order.scope])[order.scope],
+            "problem": problem,
+        },
+        status=status,
+    )
+
+
+def _have_it_checked(order: Order) -> None:
+    """The row is the intent; this only saves the buyer from waiting for the sweep."""
+    if cache.add(f"billing:checked:{order.public_id}", True, SECONDS_BETWEEN_CHECKS):
+        wake_on_commit("billing.settle_order", order.public_id)
+
+
+def _to_order(request: OrganisationRequest, order: Order) -> HttpResponse:
+    return redirect("billing:order", organisation=request.organisation.slug, order=order.public_id)
+
+
+def _get_order(request: OrganisationRequest, public_id: str) -> Order:
+    try:
+        return selectors.get_order(organisation=request.organisation, public_id=public_id)
+    except NotFound as error:
+        raise Http404 from error
+
+
+def _get_receipt(request: OrganisationRequest, order_public_id: str) -> Receipt:
+    try:
+        return selectors.get_receipt(
+            organisation=request.organisation, order_public_id=order_public_id
+        )
+    except NotFound as error:
+        raise Http404 from error
