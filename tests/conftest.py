@@ -5,11 +5,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from playwright.sync_api import BrowserContext, Page
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.browser import CHROMIUM, PageWatch, launch_options
 from tests.databases import (
     TEMPLATE,
     CommittedDatabase,
@@ -17,6 +20,8 @@ from tests.databases import (
     current_store,
     ensure_template,
 )
+
+pytest_plugins = ["tests.cast"]
 
 NO_FLUSH = (
     "Ledger tables refuse DELETE and TRUNCATE, so nothing can be flushed: use the fixture "
@@ -113,3 +118,27 @@ def _empty_cache() -> None:
     from django.core.cache import cache
 
     cache.clear()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """pytest-playwright's fixture: the system's Chromium, or a skip that says why."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM} (apt-get install chromium)")
+    # The driver's event loop makes Django think that the test itself is asynchronous.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    return launch_options()
+
+
+@pytest.fixture
+def page_watch(context: BrowserContext) -> Iterator[PageWatch]:
+    """A new page that may not complain; allow here what a journey provokes on purpose."""
+    watch = PageWatch(context.new_page())
+    yield watch
+    watch.assert_quiet()
+
+
+@pytest.fixture
+def page(page_watch: PageWatch) -> Page:
+    """In place of pytest-playwright's page: the same, but watched."""
+    return page_watch.page
