@@ -137,6 +137,10 @@ class Invitation(models.Model):
     def __str__(self) -> str:
         return f"{self.email} → {self.organisation}"
 
+    def is_open(self, *, now: datetime) -> bool:
+        """Whether the link still works."""
+        return not self.accepted_at and not self.withdrawn_at and now < self.expires_at
+
 
 class TrialClaim(models.Model):
     """That an organisation took its trial lot; a company domain or a person can do so once."""
@@ -174,11 +178,17 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
     def usable(self, *, now: datetime) -> Self:
         """Neither revoked, nor suspended, nor expired."""
+        return self.not_ended(now=now).filter(suspended_at__isnull=True)
+
+    def not_ended(self, *, now: datetime) -> Self:
+        """Neither revoked nor expired."""
         return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=now),
-            revoked_at__isnull=True,
-            suspended_at__isnull=True,
+            Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True
         )
+
+    def ended(self, *, now: datetime) -> Self:
+        """Revoked or expired: of no use any more."""
+        return self.filter(Q(revoked_at__isnull=False) | Q(expires_at__lte=now))
 
 
 class ApiKey(models.Model):
@@ -225,6 +235,16 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    def status(self, *, now: datetime) -> str:
+        """``revoked``, ``expired``, ``suspended``, ``rotated`` (within the grace) or ``active``."""
+        if self.revoked_at:
+            return "revoked"
+        if self.expires_at and self.expires_at <= now:
+            return "expired"
+        if self.suspended_at:
+            return "suspended"
+        return "rotated" if self.rotated_to_id else "active"
 
 
 class AuditEvent(models.Model):

@@ -3,7 +3,16 @@
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, AuditEvent, Invitation, Membership, Organisation, Role, User
+from accounts.models import (
+    ApiKey,
+    ApiKeyQuerySet,
+    AuditEvent,
+    Invitation,
+    Membership,
+    Organisation,
+    Role,
+    User,
+)
 from portal.kernel.errors import NotFound
 
 
@@ -27,6 +36,15 @@ def get_membership_for(user: User, slug: str) -> Membership:
 def list_organisations_of(user: User) -> QuerySet[Organisation]:
     """All that the person belongs to, by name: for the switcher."""
     return Organisation.objects.filter(memberships__user_id=user.pk).order_by("name", "pk")
+
+
+def list_memberships_of(user: User) -> QuerySet[Membership]:
+    """The person's roles with their organisations, by name."""
+    return (
+        Membership.objects.filter(user_id=user.pk)
+        .select_related("organisation")
+        .order_by("organisation__name", "pk")
+    )
 
 
 def list_members(organisation: Organisation) -> QuerySet[Membership]:
@@ -73,9 +91,13 @@ def get_member(organisation: Organisation, user_public_id: str) -> Membership:
     return member
 
 
-def list_api_keys(organisation: Organisation, created_by: User | None = None) -> QuerySet[ApiKey]:
+def list_api_keys(organisation: Organisation, created_by: User | None = None) -> ApiKeyQuerySet:
     """Newest first, revoked ones included; only one member's when ``created_by`` is given."""
-    keys = organisation.api_keys.select_related("created_by").order_by("-pk")
+    keys = (
+        ApiKey.objects.filter(organisation=organisation)
+        .select_related("created_by")
+        .order_by("-pk")
+    )
     return keys.filter(created_by=created_by) if created_by else keys
 
 

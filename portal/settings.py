@@ -35,7 +35,7 @@ CSRF_TRUSTED_ORIGINS = env.list(
 
 # --- Rooms --------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "accounts.admin_config.TwoFactorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 # While rooms are being built, only those that have routes are composed.
@@ -18,7 +19,8 @@ _ROOMS = [
     "portal.web.urls",
 ]
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", include(room)) for room in _ROOMS if find_spec(room)
+    *(path("", include(room)) for room in _ROOMS if find_spec(room)),
+    path("admin/", admin.site.urls),
 ]
 urlpatterns += [path("i18n/", include("django.conf.urls.i18n"))]  # the language switch
 

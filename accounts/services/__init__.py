@@ -48,6 +48,7 @@ from accounts.services.organisations import (
     create_person,
     join,
     update_organisation,
+    update_person,
     verify_organisations,
 )
 from accounts.services.trials import claim_trial
@@ -90,6 +91,7 @@ __all__ = [
     "token_digest_of",
     "touch_api_key",
     "update_organisation",
+    "update_person",
     "verify_organisations",
     "withdraw_invitation",
 ]

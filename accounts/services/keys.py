@@ -118,12 +118,18 @@ def revoke_api_key(*, key: ApiKey, actor: Actor, now: datetime) -> ApiKey:
 
 
 def rotate_api_key(
-    *, key: ApiKey, grace: timedelta, actor: Actor, now: datetime
+    *,
+    key: ApiKey,
+    grace: timedelta,
+    actor: Actor,
+    now: datetime,
+    holder: User | None = None,
 ) -> tuple[ApiKey, str]:
     """A successor with the same rights, and its full text. The old key works for ``grace`` more.
 
-    The cap is counted under one subject for both. Raises KeyNotRotatable when the key is
-    revoked, suspended, expired or rotated already, Rejected for a grace not in ``GRACES``.
+    The successor belongs to ``holder``, unless given to whoever made the old one; the cap is
+    counted under one subject for both. Raises KeyNotRotatable when the key is revoked,
+    suspended, expired or rotated already, Rejected for a grace not in ``GRACES``.
     """
     if grace not in GRACES:
         raise Rejected(_("Choose how long the old key goes on working."), code="grace_unknown")
@@ -139,7 +145,7 @@ def rotate_api_key(
             )
         new = ApiKey(
             organisation=old.organisation,
-            created_by=old.created_by,
+            created_by=holder or old.created_by,
             kind=old.kind,
             name=old.name,
             scopes=old.scopes,

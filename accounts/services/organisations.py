@@ -59,6 +59,16 @@ def create_person(*, email: str, password: str, language: str, verified: bool = 
     return user
 
 
+def update_person(*, user: User, name: str | None = None, language: str | None = None) -> User:
+    """How a person is called and which language the portal and its mails speak to them."""
+    if name is not None:
+        user.name = name
+    if language is not None:
+        user.language = language
+    user.save(update_fields=["name", "language"])
+    return user
+
+
 def create_organisation(
     *, user: User, name: str, now: datetime, actor: Actor | None = None
 ) -> Organisation:

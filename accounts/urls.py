@@ -1,0 +1,35 @@
+"""Routes of people, teams, keys and the audit log. allauth's doors are in door_urls.py."""
+
+from django.urls import path
+
+from accounts.views import doors, invitations, keys, organisation, people, team
+
+app_name = "accounts"
+
+urlpatterns = [
+    path("terms/", doors.terms, name="terms"),
+    path("account/", people.profile, name="profile"),
+    path("account/organisations/new/", people.create_organisation, name="create_organisation"),
+    path("invite/", invitations.invitation, name="invitation"),
+    path("invite/<str:token>/", invitations.open_invitation, name="open_invitation"),
+    path("o/<slug:organisation>/keys/", keys.keys, name="keys"),
+    path("o/<slug:organisation>/keys/new/", keys.create_key, name="create_key"),
+    path("o/<slug:organisation>/keys/<str:key>/", keys.key, name="key"),
+    path("o/<slug:organisation>/keys/<str:key>/suspend/", keys.suspend_key, name="suspend_key"),
+    path("o/<slug:organisation>/keys/<str:key>/resume/", keys.resume_key, name="resume_key"),
+    path("o/<slug:organisation>/keys/<str:key>/rotate/", keys.rotate_key, name="rotate_key"),
+    path("o/<slug:organisation>/keys/<str:key>/revoke/", keys.revoke_key, name="revoke_key"),
+    path("o/<slug:organisation>/team/", team.team, name="team"),
+    path("o/<slug:organisation>/team/invite/", team.invite, name="invite"),
+    path(
+        "o/<slug:organisation>/team/invitations/<str:invitation>/withdraw/",
+        team.withdraw,
+        name="withdraw_invitation",
+    ),
+    path("o/<slug:organisation>/team/<str:member>/", team.member, name="member"),
+    path("o/<slug:organisation>/team/<str:member>/remove/", team.remove, name="remove_member"),
+    path("o/<slug:organisation>/leave/", people.leave, name="leave"),
+    path("o/<slug:organisation>/settings/", organisation.settings, name="settings"),
+    path("o/<slug:organisation>/audit/", organisation.audit, name="audit"),
+    path("o/<slug:organisation>/audit.csv", organisation.audit_csv, name="audit_csv"),
+]
