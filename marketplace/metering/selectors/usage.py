@@ -114,6 +114,7 @@ def get_usage_by_day(
     start_on: date,
     end_on: date,
     group_by: GroupBy = "service",
+    member: User | None = None,
     unit: str = "live",
 ) -> list[tuple[date, str, Sums]]:
     """Flat rows (day, public id of the group, sums) in the order of days, for REST and CSV."""
@@ -123,7 +124,7 @@ def get_usage_by_day(
             days,
             get_zone(organisation.timezone),
             group=_COLUMNS[group_by],
-            filters=_build_filters(organisation, None, None, None, unit),
+            filters=_build_filters(organisation, member, None, None, unit),
         )
     )
     names = _name_groups(group_by, {value for _day, value, _sums in rows})
