@@ -27,7 +27,7 @@ def check_guards(databases: list[str] | None = None, **_kwargs: Any) -> list[che
     return [
         checks.Warning(
             f"The database lacks what keeps the books immutable: {', '.join(missing)}.",
-            hint="Run `manage.py migrate`, which puts triggers back, and look for who removed them.",
+            hint="Run `manage.py migrate`, which puts triggers back, and ask who removed them.",
             id="ledger.W001",
         )
     ]

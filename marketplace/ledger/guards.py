@@ -105,8 +105,8 @@ def _missing_constraints() -> list[str]:
         if connection.vendor == "postgresql":
             cursor.execute(
                 "SELECT conname FROM pg_constraint WHERE convalidated "
-                "UNION ALL SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
-                "WHERE i.indisunique AND i.indisvalid"
+                "UNION ALL SELECT indexrelid::regclass::text FROM pg_index "
+                "WHERE indisunique AND indisvalid"
             )
             present = {name for (name,) in cursor.fetchall()}
             return sorted(expected - present)

@@ -2,8 +2,9 @@
 
 import django.db.models.deletion
 import django.db.models.expressions
-import portal.kernel.public_ids
 from django.db import migrations, models
+
+import portal.kernel.public_ids
 
 
 class Migration(migrations.Migration):

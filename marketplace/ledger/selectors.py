@@ -1,0 +1,92 @@
+"""Reads of the ledger. Tenants' data by owner, amounts in millitokens."""
+
+from dataclasses import dataclass
+
+from django.db.models import Case, F, IntegerField, QuerySet, Sum, Value, When
+
+from marketplace.ledger.models import Account, Entry, Freeze, Lot, LotKind, Wallet
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What a tenant has over all its wallets of one unit; held is a part of posted."""
+
+    posted: int
+    held: int
+    spendable: int
+
+
+def get_balance(*, owner_key: str, unit: str) -> Balance:
+    """All zero for a tenant without wallets. Frozen wallets are not spendable."""
+    wallets = list_wallets(owner_key=owner_key, unit=unit)
+    return Balance(
+        posted=sum(wallet.posted_millitokens for wallet in wallets),
+        held=sum(wallet.held_millitokens for wallet in wallets),
+        spendable=sum(wallet.spendable_millitokens for wallet in wallets),
+    )
+
+
+def list_wallets(*, owner_key: str, unit: str) -> QuerySet[Wallet]:
+    """The general wallet first, then those of scopes."""
+    return Wallet.objects.filter(owner_key=owner_key, unit=unit).order_by("scope")
+
+
+def list_lots(*, owner_key: str, unit: str) -> QuerySet[Lot]:
+    """Lots with a remainder, in burn order: scoped before general, then as wallets burn."""
+    return (
+        Lot.objects.filter(
+            wallet__owner_key=owner_key, wallet__unit=unit, remaining_millitokens__gt=0
+        )
+        .select_related("wallet")
+        .order_by(
+            _last(wallet__scope=""),
+            "wallet__scope",
+            F("expires_at").asc(nulls_last=True),
+            _last(kind=LotKind.PAID),
+            "pk",
+        )
+    )
+
+
+def list_entries(*, owner_key: str, unit: str, scope: str = "") -> QuerySet[Entry]:
+    """Entries of the tenant's wallet of ``scope``, the newest first, with their transaction.
+
+    Ordered by the wallet's chain: page by ``wallet_seq``.
+    """
+    return (
+        Entry.objects.filter(wallet__owner_key=owner_key, wallet__unit=unit, wallet__scope=scope)
+        .select_related("transaction", "wallet")
+        .order_by("-wallet_seq")
+    )
+
+
+def get_account_balance(*, kind: str, owner_key: str, unit: str) -> int:
+    """Credits minus debits: positive for what the operator owes or has earned (payable,
+    commission, breakage), negative for what it has or has spent (clearing, promotion)."""
+    account = Account.objects.filter(kind=kind, owner_key=owner_key, unit=unit).first()
+    if account is None:
+        return 0
+    return _sum(Entry.objects.filter(credit_account=account)) - _sum(
+        Entry.objects.filter(debit_account=account)
+    )
+
+
+def is_frozen(*, owner_key: str, unit: str) -> bool:
+    """Whether any wallet of the tenant refuses new holds."""
+    return list_wallets(owner_key=owner_key, unit=unit).filter(frozen=True).exists()
+
+
+def list_freezes(*, owner_key: str, unit: str) -> QuerySet[Freeze]:
+    """Why, the newest first."""
+    return Freeze.objects.filter(wallet__owner_key=owner_key, wallet__unit=unit).order_by(
+        "-frozen_at"
+    )
+
+
+def _sum(entries: QuerySet[Entry]) -> int:
+    return entries.aggregate(total=Sum("amount_millitokens"))["total"] or 0
+
+
+def _last(**condition: object) -> Case:
+    """An order in which rows that meet the condition come last."""
+    return Case(When(**condition, then=Value(1)), default=Value(0), output_field=IntegerField())

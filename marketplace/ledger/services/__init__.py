@@ -1,0 +1,52 @@
+"""The only writer of balances. Every function takes keyword arguments or sequences, is one commit
+(or joins the caller's), and answers instead of raising where a refusal is ordinary.
+
+Rows are locked in the order holds, wallets, limits, each by ascending id; see docs/money.md.
+"""
+
+from marketplace.ledger.services.captures import UnknownHold, capture_holds
+from marketplace.ledger.services.commands import (
+    OPERATOR,
+    CaptureRequest,
+    CaptureResult,
+    Credit,
+    ExpiredHold,
+    ExpiredLot,
+    GrantResult,
+    HoldRequest,
+    HoldResult,
+    LimitDemand,
+    PostResult,
+)
+from marketplace.ledger.services.extensions import extend_holds
+from marketplace.ledger.services.freezes import freeze_wallet, lift_freeze
+from marketplace.ledger.services.grants import GrantedDifferently, WalletFull, grant_lot
+from marketplace.ledger.services.holds import place_holds
+from marketplace.ledger.services.lot_expiry import expire_lots
+from marketplace.ledger.services.releases import expire_holds, release_holds
+
+__all__ = [
+    "OPERATOR",
+    "CaptureRequest",
+    "CaptureResult",
+    "Credit",
+    "ExpiredHold",
+    "ExpiredLot",
+    "GrantResult",
+    "GrantedDifferently",
+    "HoldRequest",
+    "HoldResult",
+    "LimitDemand",
+    "PostResult",
+    "UnknownHold",
+    "WalletFull",
+    "capture_holds",
+    "expire_holds",
+    "expire_lots",
+    "extend_holds",
+    "freeze_wallet",
+    "grant_lot",
+    "lift_freeze",
+    "place_holds",
+    "release_holds",
+]

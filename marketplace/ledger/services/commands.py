@@ -1,0 +1,131 @@
+"""What the ledger is asked and what it answers. Amounts are integers in millitokens."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from marketplace.ledger.models import Lot
+
+OPERATOR = "operator"  # owner_key of the operator's own accounts
+
+
+@dataclass(frozen=True, slots=True)
+class LimitDemand:
+    """That a hold counts in the limit of ``subject`` from ``period_start``; None is no maximum.
+
+    The maximum is stored with the limit when the hold is placed, and holds for its extensions.
+    """
+
+    subject: str
+    period_start: datetime
+    max_millitokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """Set tokens of one tenant aside, all or nothing.
+
+    ``scopes`` are the scopes of wallets that fit the call, in burn order; each gives what it can,
+    the general wallet the rest. The same (scope, key) with the same hash gives the same answer
+    for ever; with another hash it is a conflict.
+    """
+
+    owner_key: str
+    unit: str
+    amount_millitokens: int
+    idempotency_scope: str
+    idempotency_key: str
+    request_hash: str
+    expires_at: datetime
+    scopes: tuple[str, ...] = ()
+    limits: tuple[LimitDemand, ...] = ()
+    reference: str = ""
+    price_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldResult:
+    """``outcome`` is "held", "declined" or "conflict".
+
+    A decline has a code ("insufficient_funds", "wallet_frozen", "limit_exceeded") and, for a
+    limit, its subject. ``replayed`` says that the answer was stored before.
+    """
+
+    outcome: str
+    hold_pk: int
+    hold_id: str
+    amount_millitokens: int
+    decline_code: str = ""
+    decline_subject: str = ""
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """One account's part of a captured amount."""
+
+    account_kind: str
+    owner_key: str
+    amount_millitokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRequest:
+    """What a call really cost, and to whom that goes; the credits add up to the amount."""
+
+    hold_id: str
+    amount_millitokens: int
+    credits: tuple[Credit, ...]
+    reference: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureResult:
+    """``outcome`` is "captured", "replayed" (the same capture before) or "already_resolved".
+
+    captured + uncovered is the amount asked, unless the hold was resolved otherwise: then
+    nothing was posted now, and the figures are those of what resolved it. ``uncovered`` is what
+    the tenant could not be charged and the operator paid. No transaction for an amount of 0.
+    """
+
+    outcome: str
+    transaction_pk: int | None
+    transaction_id: str
+    captured_millitokens: int
+    uncovered_millitokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredHold:
+    """A hold that the sweep has just expired; ``reference`` is as the hold was placed."""
+
+    hold_pk: int
+    hold_id: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredLot:
+    """What of a lot has just expired, to breakage."""
+
+    lot_id: str
+    owner_key: str
+    unit: str
+    amount_millitokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantResult:
+    """The lot under (reference, kind); ``created`` is False when it was there before."""
+
+    lot: Lot
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PostResult:
+    """The transaction under the key; ``created`` is False when it was there before."""
+
+    transaction_pk: int
+    transaction_id: str
+    created: bool

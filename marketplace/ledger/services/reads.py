@@ -1,0 +1,206 @@
+# ruff: noqa: S608 (statements are composed of this module's constants)
+"""Rows read under lock, always in the order holds, wallets, limits, each by ascending id.
+
+That order, kept by every writer, rules out deadlocks. Lots, parts and memberships in limits only
+change under the lock of their wallet or hold, so they are read after it, without a lock.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from marketplace.ledger.services.rows import HoldRow, LimitRow, LotRow, PartRow, WalletRow
+from marketplace.ledger.sql import Row, Statement, moment, run, run_together
+
+_HOLD_COLUMNS = (
+    "h.id, h.public_id, h.owner_key, h.unit, h.amount_millitokens, h.captured_millitokens, "
+    "h.state, h.expires_at, h.reference, "
+    "EXISTS (SELECT 1 FROM ledger_holdlimit x WHERE x.hold_id = h.id)"
+)
+_WALLET_COLUMNS = (
+    "w.id, w.account_id, w.owner_key, w.unit, w.scope, w.posted_millitokens, w.held_millitokens, "
+    "w.seq, w.next_expiry_at, w.frozen"
+)
+_LIMIT_COLUMNS = (
+    "l.id, l.subject, l.period_start, l.max_millitokens, l.held_millitokens, l.spent_millitokens"
+)
+_LOT_COLUMNS = "l.id, l.public_id, l.wallet_id, l.remaining_millitokens, l.expires_at"
+# The published order: soonest expiry, then what was given before what was paid, then the oldest.
+_BURN_ORDER = (
+    "l.wallet_id, l.expires_at NULLS LAST, CASE WHEN l.kind = 'paid' THEN 1 ELSE 0 END, l.id"
+)
+# Wallets of the holds' parts, and the general ones of (owner, unit).
+_WALLETS_CONCERNED = """
+    SELECT p.wallet_id FROM {rows} JOIN ledger_holdpart p ON p.hold_id = v.hold_id
+    UNION ALL
+    SELECT g.id FROM {rows} JOIN ledger_wallet g
+      ON g.owner_key = v.owner_key AND g.unit = v.unit AND g.scope = ''
+"""
+_CONCERNED_COLUMNS = "hold_id bigint, owner_key text, unit text"
+
+_LOCK_HOLDS = Statement(
+    f"SELECT {_HOLD_COLUMNS} FROM ledger_hold h JOIN {{rows}} ON v.public_id = h.public_id "
+    "ORDER BY h.id {lock}",
+    columns="public_id text",
+    lock="h",
+)
+_LOCK_DUE_HOLDS = Statement(
+    f"SELECT {_HOLD_COLUMNS} FROM ledger_hold h CROSS JOIN {{rows}} "
+    "WHERE h.state = 'pending' AND h.expires_at <= v.now "
+    "ORDER BY h.expires_at, h.id LIMIT (SELECT v.most FROM {rows}) {lock}",
+    columns="now timestamptz, most bigint",
+    lock="h SKIP LOCKED",
+)
+_PARTS = Statement(
+    "SELECT p.hold_id, p.wallet_id, p.position, p.amount_millitokens "
+    "FROM {rows} JOIN ledger_holdpart p ON p.hold_id = v.hold_id ORDER BY p.hold_id, p.position",
+    columns=_CONCERNED_COLUMNS,
+)
+_LOCK_WALLETS_CONCERNED = Statement(
+    f"SELECT {_WALLET_COLUMNS} FROM ledger_wallet w WHERE w.id IN ({_WALLETS_CONCERNED}) "
+    "ORDER BY w.id {lock}",
+    columns=_CONCERNED_COLUMNS,
+    lock="w",
+)
+_LOTS_CONCERNED = Statement(
+    f"SELECT {_LOT_COLUMNS} FROM ledger_lot l WHERE l.wallet_id IN ({_WALLETS_CONCERNED}) "
+    f"AND l.remaining_millitokens > 0 ORDER BY {_BURN_ORDER}",
+    columns=_CONCERNED_COLUMNS,
+)
+_LOCK_LIMITS_CONCERNED = Statement(
+    f"SELECT {_LIMIT_COLUMNS} FROM ledger_limit l WHERE l.id IN "
+    "(SELECT x.limit_id FROM {rows} JOIN ledger_holdlimit x ON x.hold_id = v.hold_id) "
+    "ORDER BY l.id {lock}",
+    columns="hold_id bigint",
+    lock="l",
+)
+_LIMITS_OF_HOLDS = Statement(
+    "SELECT x.hold_id, x.limit_id FROM {rows} JOIN ledger_holdlimit x ON x.hold_id = v.hold_id "
+    "ORDER BY x.id",
+    columns="hold_id bigint",
+)
+_LOCK_WALLETS_NAMED = Statement(
+    f"SELECT {_WALLET_COLUMNS} FROM ledger_wallet w JOIN {{rows}} "
+    "ON w.owner_key = v.owner_key AND w.unit = v.unit AND w.scope = v.scope "
+    "ORDER BY w.id {lock}",
+    columns="owner_key text, unit text, scope text",
+    lock="w",
+)
+_LOCK_WALLETS = Statement(
+    f"SELECT {_WALLET_COLUMNS} FROM ledger_wallet w JOIN {{rows}} ON w.id = v.id "
+    "ORDER BY w.id {lock}",
+    columns="id bigint",
+    lock="w",
+)
+_LOTS = Statement(
+    f"SELECT {_LOT_COLUMNS} FROM ledger_lot l WHERE l.wallet_id IN (SELECT v.id FROM {{rows}}) "
+    f"AND l.remaining_millitokens > 0 ORDER BY {_BURN_ORDER}",
+    columns="id bigint",
+)
+_LOCK_LIMITS_NAMED = Statement(
+    f"SELECT {_LIMIT_COLUMNS} FROM ledger_limit l JOIN {{rows}} "
+    "ON l.subject = v.subject AND l.period_start = v.period_start ORDER BY l.id {lock}",
+    columns="subject text, period_start timestamptz",
+    lock="l",
+)
+
+
+def lock_holds(public_ids: Iterable[str]) -> dict[str, HoldRow]:
+    """The holds that exist, by public id, without their parts and limits."""
+    found = run(_LOCK_HOLDS, [(public_id,) for public_id in set(public_ids)])
+    return {hold.public_id: hold for hold in map(_hold, found.rows)}
+
+
+def lock_due_holds(now: datetime, most: int) -> list[HoldRow]:
+    """Pending holds past their expiry, at most so many, skipping what others have locked."""
+    return [_hold(row) for row in run(_LOCK_DUE_HOLDS, [(now, most)]).rows]
+
+
+def load_around(
+    holds: Sequence[HoldRow], *, general_of: Iterable[tuple[str, str]] = (), with_lots: bool
+) -> dict[tuple[str, str], WalletRow]:
+    """Lock the wallets and limits of locked holds and fill in parts, limits and lots.
+
+    ``general_of`` (owner, unit) locks general wallets too; these are returned by it.
+    """
+    generals = set(general_of)
+    concerned: list[Row] = [(hold.id, None, None) for hold in holds]
+    concerned += [(None, owner_key, unit) for owner_key, unit in sorted(generals)]
+    calls: list[tuple[Statement, list[Row]]] = [
+        (_LOCK_WALLETS_CONCERNED, concerned),
+        (_PARTS, concerned),
+    ]
+    limited: list[Row] = [(hold.id,) for hold in holds if hold.limited]
+    if limited:
+        calls += [(_LOCK_LIMITS_CONCERNED, limited), (_LIMITS_OF_HOLDS, limited)]
+    if with_lots:
+        calls.append((_LOTS_CONCERNED, concerned))
+    results = run_together(*calls)
+    wallets = {row[0]: _wallet(row) for row in results[0].rows}
+    by_id = {hold.id: hold for hold in holds}
+    for hold_id, wallet_id, position, amount in results[1].rows:
+        part = PartRow(wallets[wallet_id], position, amount, amount)
+        by_id[hold_id].parts.append(part)
+    if limited:
+        limits = {row[0]: _limit(row) for row in results[2].rows}
+        for hold_id, limit_id in results[3].rows:
+            by_id[hold_id].limits.append(limits[limit_id])
+    if with_lots:
+        _hand_out_lots(wallets.values(), results[-1].rows)
+    return {
+        (wallet.owner_key, wallet.unit): wallet
+        for wallet in wallets.values()
+        if not wallet.scope and (wallet.owner_key, wallet.unit) in generals
+    }
+
+
+def lock_wallets_named(
+    names: Iterable[tuple[str, str, str]],
+) -> dict[tuple[str, str, str], WalletRow]:
+    """The wallets that exist, by (owner, unit, scope)."""
+    rows = run(_LOCK_WALLETS_NAMED, sorted(set(names))).rows
+    wallets = map(_wallet, rows)
+    return {(wallet.owner_key, wallet.unit, wallet.scope): wallet for wallet in wallets}
+
+
+def lock_wallets(ids: Iterable[int]) -> dict[int, WalletRow]:
+    """The wallets, by id."""
+    rows = run(_LOCK_WALLETS, [(wallet_id,) for wallet_id in sorted(set(ids))]).rows
+    return {row[0]: _wallet(row) for row in rows}
+
+
+def load_lots(wallets: Iterable[WalletRow]) -> None:
+    """Fill in the lots of locked wallets that lack them."""
+    lacking = [wallet for wallet in wallets if wallet.lots is None]
+    if lacking:
+        _hand_out_lots(lacking, run(_LOTS, [(wallet.id,) for wallet in lacking]).rows)
+
+
+def lock_limits_named(names: Iterable[tuple[str, datetime]]) -> list[LimitRow]:
+    """The limits that exist among (subject, period start)."""
+    return [_limit(row) for row in run(_LOCK_LIMITS_NAMED, list(names)).rows]
+
+
+def _hand_out_lots(wallets: Iterable[WalletRow], rows: Iterable[Row]) -> None:
+    by_id = {wallet.id: wallet for wallet in wallets}
+    for wallet in by_id.values():
+        wallet.lots = []
+    for lot_id, public_id, wallet_id, remaining, expires_at in rows:
+        lots = by_id[wallet_id].lots
+        assert lots is not None
+        lots.append(LotRow(lot_id, public_id, wallet_id, remaining, moment(expires_at)))
+
+
+def _wallet(row: Row) -> WalletRow:
+    return WalletRow(*row[:8], moment(row[8]), bool(row[9]))
+
+
+def _limit(row: Row) -> LimitRow:
+    period_start = moment(row[2])
+    assert period_start is not None
+    return LimitRow(row[0], row[1], period_start, *row[3:])
+
+
+def _hold(row: Row) -> HoldRow:
+    expires_at = moment(row[7])
+    assert expires_at is not None
+    return HoldRow(*row[:7], expires_at, row[8], bool(row[9]))

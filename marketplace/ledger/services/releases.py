@@ -1,0 +1,61 @@
+"""Releasing and expiring holds: what was set aside is spendable again."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db.transaction import atomic
+
+from marketplace.ledger.models import HoldState
+from marketplace.ledger.services import reads
+from marketplace.ledger.services.commands import ExpiredHold
+from marketplace.ledger.services.draft import Draft
+from marketplace.ledger.services.rows import HoldRow
+
+
+def release_holds(hold_ids: Sequence[str], *, now: datetime) -> list[bool]:
+    """Release pending holds in one commit; False for those resolved before or unknown."""
+    if not hold_ids:
+        return []
+    with atomic(savepoint=False):
+        holds = reads.lock_holds(hold_ids)
+        pending = [hold for hold in holds.values() if hold.state == HoldState.PENDING]
+        _resolve(pending, HoldState.RELEASED, now)
+    released = {hold.public_id for hold in pending}
+    results = []
+    for hold_id in hold_ids:
+        results.append(hold_id in released)
+        released.discard(hold_id)
+    return results
+
+
+def expire_holds(*, now: datetime, limit: int = 500) -> list[ExpiredHold]:
+    """Expire pending holds past their time, the oldest first, at most ``limit`` in one commit.
+
+    Holds that another process is resolving at this instant are skipped. Call again while the
+    answer is full.
+    """
+    with atomic(savepoint=False):
+        holds = reads.lock_due_holds(now, limit)
+        _resolve(holds, HoldState.EXPIRED, now)
+    return [ExpiredHold(hold.id, hold.public_id, hold.reference) for hold in holds]
+
+
+def _resolve(holds: Sequence[HoldRow], state: HoldState, now: datetime) -> None:
+    if not holds:
+        return
+    reads.load_around(holds, with_lots=False)
+    draft = Draft(now)
+    for hold in holds:
+        set_free(hold)
+        hold.state = state
+        hold.resolved_at = now
+        draft.touch(hold)
+    draft.flush()
+
+
+def set_free(hold: HoldRow) -> None:
+    """Give what a pending hold has set aside back to its wallets and limits."""
+    for part in hold.parts:
+        part.wallet.held -= part.amount
+    for limit in hold.limits:
+        limit.held -= hold.amount
