@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
@@ -17,7 +18,12 @@ class LedgerConfig(AppConfig):
         checks.register(check_guards, checks.Tags.database)
 
 
-def check_guards(databases: list[str] | None = None, **_kwargs: Any) -> list[checks.CheckMessage]:
+def check_guards(
+    *,
+    app_configs: Sequence[AppConfig] | None,
+    databases: Sequence[str] | None,
+    **kwargs: Any,
+) -> list[checks.CheckMessage]:
     """``check --database default``: a warning, since ``migrate`` runs checks and then repairs."""
     from marketplace.ledger.guards import missing_guards
 

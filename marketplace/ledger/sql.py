@@ -35,6 +35,7 @@ class Statement:
         sqlite = f"(SELECT {extracted} FROM json_each(%s)) AS v"  # noqa: S608 (constants)
         postgresql = f"json_to_recordset(%s::json) AS v({columns})"
         lock = f"FOR NO KEY UPDATE OF {lock}" if lock else ""
+        self.text = text
         self.sets = text.count("{rows}")
         self.returns = text.lstrip().startswith("SELECT") or "RETURNING" in text
         self.texts = {
@@ -83,9 +84,11 @@ def run_together(*calls: tuple[Statement, Iterable[Row]]) -> list[Result]:
 
 
 def moment(value: Any) -> datetime | None:
-    """A time as a database returns it: SQLite's text is UTC."""
+    """A time as a database returns it; SQLite's, text or naive, is UTC."""
     if isinstance(value, str):
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        value = datetime.fromisoformat(value)
+    if value is not None and value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
     return value
 
 
@@ -110,7 +113,7 @@ def _cursor() -> CursorWrapper:
     connection.ensure_connection()
     cursor = _PreparedCursor(connection.connection)
     # As connection.cursor() does: errors are translated, queries logged and counted.
-    return connection._prepare_cursor(cursor)
+    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
 
 
 def _execute(cursor: CursorWrapper, statement: Statement, rows: Iterable[Row]) -> None:

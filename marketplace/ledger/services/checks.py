@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+from django.db import models
+
 from marketplace.ledger.models import (
     Account,
     AccountKind,
     Hold,
+    Limit,
     Lot,
     LotKind,
     Transaction,
@@ -16,8 +19,17 @@ from marketplace.ledger.services.commands import CaptureRequest, Credit, HoldReq
 
 _UNITS = frozenset(Unit.values)
 _KINDS = frozenset(AccountKind.values)
+
+
+def _length(model: type[models.Model], name: str) -> int:
+    field = model._meta.get_field(name)
+    assert isinstance(field, models.CharField)
+    assert field.max_length
+    return field.max_length
+
+
 _HOLD_LENGTHS = [
-    (name, Hold._meta.get_field(name).max_length or 0)
+    (name, _length(Hold, name))
     for name in (
         "owner_key",
         "idempotency_scope",
@@ -27,10 +39,11 @@ _HOLD_LENGTHS = [
         "price_version",
     )
 ]
-_REFERENCE_LENGTH = Transaction._meta.get_field("reference").max_length or 0
-_REASON_LENGTH = Transaction._meta.get_field("reason").max_length or 0
-_LOT_REFERENCE_LENGTH = Lot._meta.get_field("reference").max_length or 0
-_ACCOUNT_OWNER_LENGTH = Account._meta.get_field("owner_key").max_length or 0
+_SUBJECT_LENGTH = _length(Limit, "subject")
+_REFERENCE_LENGTH = _length(Transaction, "reference")
+_REASON_LENGTH = _length(Transaction, "reason")
+_LOT_REFERENCE_LENGTH = _length(Lot, "reference")
+_ACCOUNT_OWNER_LENGTH = _length(Account, "owner_key")
 # Half of it: a scoped wallet's account is named owner/scope.
 _WALLET_NAME_LENGTH = _ACCOUNT_OWNER_LENGTH // 2 - 1
 
@@ -48,7 +61,7 @@ def check_hold_request(request: HoldRequest) -> None:
     if len(names) != len(request.limits):
         raise ValueError("a hold counts once in a limit")
     for demand in request.limits:
-        check_text("subject", demand.subject, 120)
+        check_text("subject", demand.subject, _SUBJECT_LENGTH)
         if demand.max_millitokens is not None and demand.max_millitokens < 0:
             raise ValueError("a limit's maximum is not negative")
 

@@ -191,7 +191,10 @@ def _hand_out_lots(wallets: Iterable[WalletRow], rows: Iterable[Row]) -> None:
 
 
 def _wallet(row: Row) -> WalletRow:
-    return WalletRow(*row[:8], moment(row[8]), bool(row[9]))
+    pk, account_id, owner_key, unit, scope, posted, held, seq, due_at, frozen = row
+    return WalletRow(
+        pk, account_id, owner_key, unit, scope, posted, held, seq, moment(due_at), bool(frozen)
+    )
 
 
 def _limit(row: Row) -> LimitRow:
@@ -201,6 +204,9 @@ def _limit(row: Row) -> LimitRow:
 
 
 def _hold(row: Row) -> HoldRow:
-    expires_at = moment(row[7])
-    assert expires_at is not None
-    return HoldRow(*row[:7], expires_at, row[8], bool(row[9]))
+    pk, public_id, owner_key, unit, amount, captured, state, expires_at, reference, limited = row
+    expires = moment(expires_at)
+    assert expires is not None
+    return HoldRow(
+        pk, public_id, owner_key, unit, amount, captured, state, expires, reference, bool(limited)
+    )
