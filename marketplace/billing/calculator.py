@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from django.utils.functional import Promise
 
 from marketplace.billing.offers import Offer
 from marketplace.catalog.selectors import CallableService
-from marketplace.catalog.workload import EXAMPLES, Workload, work_for
+from marketplace.catalog.workload import EXAMPLES, Workload
 
 # Beyond this, "lasts for" says nothing any more.
 MOST_MONTHS = 120
@@ -14,11 +15,12 @@ MOST_MONTHS = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """So many pieces of everyday work; ``label`` and ``note`` are translated lazily."""
+    """So many pieces of everyday work, each one call of so many words."""
 
     count: int
-    label: Any
-    note: Any
+    pieces: str | Promise
+    words_in: int
+    words_out: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +53,14 @@ def make_outlook(*, offer: Offer, service: CallableService | None, workload: Wor
     tenths = budget * 10 // month if month else None
     lasts_long = tenths is not None and tenths > MOST_MONTHS * 10
     uses = [
-        Use(count=count, label=example.label, note=example.note)
+        Use(
+            count=count,
+            pieces=example.pieces,
+            words_in=example.words_in,
+            words_out=example.words_out,
+        )
         for example in EXAMPLES.get(service.modality, ())[:2]
-        if (count := work_for(example, service.price, budget_millitokens=budget))
+        if (count := example.count_for(service.price, budget_millitokens=budget))
     ]
     return Outlook(
         offer=offer,

@@ -110,7 +110,7 @@ def _render_refusal(request: OrganisationRequest, form: OrderForm, *, status: in
     if offer is None:
         return _render_shelf(request, gone=True)
     fresh = _make_form(offer).initial
-    form.data = {**form.data.dict(), **fresh}
+    form.data = {**request.POST.dict(), **fresh}
     return _render_review(request, offer, form, status=status)
 
 
