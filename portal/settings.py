@@ -223,6 +223,17 @@ RECONCILE_MAX_REPAIRS = env.int("RECONCILE_MAX_REPAIRS", default=100)
 GATEWAY_MAX_BODY_BYTES = env.int("GATEWAY_MAX_BODY_BYTES", default=4 * 1024 * 1024)
 GATEWAY_MAX_JSON_DEPTH = env.int("GATEWAY_MAX_JSON_DEPTH", default=64)
 GATEWAY_MAX_BYTES_IN_FLIGHT = env.int("GATEWAY_MAX_BYTES_IN_FLIGHT", default=256 * 1024 * 1024)
+# How long a client may take to send a body, and to read what it is sent.
+GATEWAY_BODY_SECONDS = env.float("GATEWAY_BODY_SECONDS", default=30.0)
+GATEWAY_SEND_SECONDS = env.float("GATEWAY_SEND_SECONDS", default=30.0)
+# Calls at once in one process; more are answered 503 with Retry-After.
+GATEWAY_MAX_CALLS = env.int("GATEWAY_MAX_CALLS", default=2000)
+# Services of a model that one call may try before the first token.
+GATEWAY_MAX_ATTEMPTS = env.int("GATEWAY_MAX_ATTEMPTS", default=3)
+# A stream with nothing to say for so long gets a comment, so that proxies do not cut it.
+GATEWAY_KEEPALIVE_SECONDS = env.float("GATEWAY_KEEPALIVE_SECONDS", default=15.0)
+# Threads with a database connection each (on SQLite for reading; one more writes).
+GATEWAY_DATABASE_THREADS = env.int("GATEWAY_DATABASE_THREADS", default=8)
 GATEWAY_KEY_CACHE_SECONDS = env.float("GATEWAY_KEY_CACHE_SECONDS", default=3.0)
 # Output assumed for the hold when the caller names no max_tokens.
 GATEWAY_ASSUMED_OUTPUT_TOKENS = env.int("GATEWAY_ASSUMED_OUTPUT_TOKENS", default=1024)

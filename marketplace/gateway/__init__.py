@@ -1,0 +1,1 @@
+"""The OpenAI-compatible surface: a plain ASGI application beside Django. Start at ``app``."""

@@ -104,7 +104,7 @@ def _read_figures(sums: Sums, first_token_ms: int | None) -> ServiceFigures:
 
 def _get_first_token_ms(service_pk: int) -> int | None:
     """The median of the latest streamed calls."""
-    times = list(
+    times = (
         Call.objects.filter(
             service_id=service_pk,
             status=CallStatus.SUCCEEDED,
@@ -114,4 +114,5 @@ def _get_first_token_ms(service_pk: int) -> int | None:
         .order_by("-started_at")
         .values_list("first_token_ms", flat=True)[:_RECENT_CALLS]
     )
-    return sorted(times)[len(times) // 2] if times else None
+    measured = sorted(time for time in times if time is not None)
+    return measured[len(measured) // 2] if measured else None

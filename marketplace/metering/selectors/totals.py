@@ -77,5 +77,6 @@ def sum_by_day(
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()
     for row in rows:
-        numbers = [int(value) for value in row[2:]]
-        yield row[0], row[1], Sums(*numbers[:7], durations=numbers[7:])
+        calls, failed, prompt, cached, completion, cost, share, *durations = map(int, row[2:])
+        sums = Sums(calls, failed, prompt, cached, completion, cost, share, durations)
+        yield row[0], row[1], sums

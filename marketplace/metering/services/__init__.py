@@ -10,7 +10,7 @@ from marketplace.metering.commands import (
 from marketplace.metering.services.closing import UsageNotPossible, close_calls
 from marketplace.metering.services.opening import extend_call, open_calls
 from marketplace.metering.services.rolling_up import roll_up_usage
-from marketplace.metering.services.sweeping import sweep_open_calls
+from marketplace.metering.services.sweeping import longest_call, sweep_open_calls
 
 __all__ = [
     "CloseCall",
@@ -21,6 +21,7 @@ __all__ = [
     "UsageNotPossible",
     "close_calls",
     "extend_call",
+    "longest_call",
     "open_calls",
     "roll_up_usage",
     "sweep_open_calls",

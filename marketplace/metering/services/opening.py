@@ -130,7 +130,7 @@ def _shrink(attempt: _Attempt) -> bool:
         owner_key=request.key.organisation_public_id, unit=attempt.unit
     )
     prompt_cost = upper_bound(price, prompt_tokens=request.prompt_tokens, completion_tokens=0)
-    left = balance.spendable_millitokens - prompt_cost
+    left = balance.spendable - prompt_cost
     if not price.output_millitokens or left < least * price.output_millitokens:
         return False
     attempt.completion_tokens = min(left // price.output_millitokens, request.completion_tokens)

@@ -1,0 +1,28 @@
+"""Millitokens as the gateway writes them: exact, never through a float."""
+
+from decimal import Decimal
+
+import orjson
+
+_TOKENS = -3
+_CURRENCY = -9
+
+
+def tokens_text(millitokens: int) -> str:
+    """Wallet tokens as a decimal string: 850 millitokens are "0.85"."""
+    return _shift(millitokens, _TOKENS)
+
+
+def currency_text(millitokens: int) -> str:
+    """Units of the tariff currency as a decimal string: 850 millitokens are "0.00000085"."""
+    return _shift(millitokens, _CURRENCY)
+
+
+def currency_number(millitokens: int) -> orjson.Fragment:
+    """The same as a JSON number with all its digits."""
+    return orjson.Fragment(currency_text(millitokens))
+
+
+def _shift(millitokens: int, exponent: int) -> str:
+    text = format(Decimal(millitokens).scaleb(exponent), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,236 @@
+"""From a request to an open call, and to its end: choice of service, hold, capture.
+
+Everything here is database work and runs in the gateway's threads; nothing waits for a provider.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.services import AuthenticatedKey
+from marketplace.catalog import selectors as catalog
+from marketplace.catalog.selectors import CallableService
+from marketplace.gateway.amounts import tokens_text
+from marketplace.gateway.errors import GatewayRefusal
+from marketplace.gateway.requests import CallRequest
+from marketplace.gateway.sizing import Size, size_call
+from marketplace.ledger import selectors as ledger
+from marketplace.metering import services as metering
+from marketplace.metering.services import longest_call
+from marketplace.upstream.usage import NOTHING_DELIVERED, Usage
+from portal.kernel.clock import utc_now
+
+_CAPS = {
+    "day": _("This call could exceed this key's cap per day. Nothing was charged."),
+    "week": _("This call could exceed this key's cap per week. Nothing was charged."),
+    "month": _("This call could exceed this key's cap per month. Nothing was charged."),
+    "total": _("This call could exceed this key's cap in total. Nothing was charged."),
+}
+
+
+@dataclass(slots=True)
+class RunningCall:
+    """An open call and how much it may generate.
+
+    ``most_tokens`` bounds all answers together; while they stream, the hold is extended up to it.
+    ``short_of_funds``: the wallet set that bound, not the caller or the model.
+    """
+
+    service: CallableService
+    request: CallRequest
+    opened: metering.OpenedCall
+    most_tokens: int
+    short_of_funds: bool
+
+    @property
+    def max_tokens(self) -> int | None:
+        """What the provider is told, for each answer."""
+        return self.most_tokens // self.request.answers or None
+
+    @property
+    def held_tokens(self) -> int:
+        return self.opened.completion_tokens
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"x-tokenworks-service", self.service.handle.encode())]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a call ended, before it is charged."""
+
+    status: Literal["succeeded", "failed", "client_disconnected"]
+    duration_ms: int
+    usage: Usage = NOTHING_DELIVERED
+    error_code: str = ""
+    finish_reason: str = ""
+    upstream_id: str = ""
+    first_token_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """In millitokens: what the call cost the tenant, and what the wallet can still spend."""
+
+    cost: int
+    balance: int
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [
+            (b"x-tokenworks-cost", tokens_text(self.cost).encode()),
+            (b"x-tokenworks-balance", tokens_text(self.balance).encode()),
+        ]
+
+
+def open_call(
+    key: AuthenticatedKey, request: CallRequest, *, request_id: str, tried: frozenset[int]
+) -> RunningCall | None:
+    """Hold what the call can cost at the cheapest fitting service that was not ``tried`` yet.
+
+    None when all were. Raises GatewayRefusal when no service fits or the wallet cannot pay.
+    """
+    now = utc_now()
+    left = [s for s in _list_fitting(key, request) if s.service_pk not in tried]
+    if not left:
+        return None
+    service = left[0]
+    size = size_call(service, request)
+    [result] = metering.open_calls(
+        [
+            metering.OpenCall(
+                key=key,
+                service=service,
+                operation=request.operation,
+                prompt_tokens=size.prompt_tokens,
+                completion_tokens=size.completion_tokens,
+                least_completion_tokens=size.least_completion_tokens,
+                streamed=request.stream,
+                request_id=request_id,
+                expires_at=now + longest_call(),
+            )
+        ],
+        now=now,
+    )
+    if result.call is None:
+        raise _refuse_decline(result, request)
+    most, short = _limit_answer(result.call, service, size)
+    return RunningCall(service, request, result.call, most, short)
+
+
+def extend_call(call: RunningCall, tokens: int) -> bool:
+    """Hold for ``tokens`` more of the answer; False when they cannot be paid."""
+    extended = metering.extend_call(call.opened, completion_tokens=tokens, now=utc_now())
+    if extended is None:
+        return False
+    call.opened = extended
+    return True
+
+
+def close_call(call: RunningCall, ending: Ending) -> Closed:
+    """Charge and record the call in one commit. Safe to repeat."""
+    usage = ending.usage
+    [result] = metering.close_calls(
+        [
+            metering.CloseCall(
+                call=call.opened,
+                status=ending.status,
+                prompt_tokens=usage.prompt_tokens,
+                cached_tokens=usage.cached_tokens,
+                completion_tokens=usage.completion_tokens,
+                usage_source=usage.source,
+                usage_doubt=usage.doubt,
+                error_code=ending.error_code,
+                finish_reason=ending.finish_reason,
+                upstream_id=ending.upstream_id,
+                first_token_ms=ending.first_token_ms,
+                duration_ms=ending.duration_ms,
+            )
+        ],
+        now=utc_now(),
+    )
+    return Closed(cost=result.cost_millitokens, balance=_get_spendable(call.opened))
+
+
+def _list_fitting(key: AuthenticatedKey, request: CallRequest) -> list[CallableService]:
+    """Services for this request, cheapest first, at least one. Raises GatewayRefusal."""
+    found = catalog.find_callable_services(request.model, unit=key.kind, now=utc_now())
+    if not found:
+        raise GatewayRefusal(
+            404,
+            "model_not_found",
+            _("There is no model or service “%(model)s” here. GET /v1/models lists them.")
+            % {"model": request.model},
+            param="model",
+        )
+    fitting = [service for service in found if service.modality == request.modality]
+    if not fitting:
+        raise GatewayRefusal(
+            400,
+            "wrong_operation",
+            _("This model cannot do what this address is for."),
+            param="model",
+        )
+    if key.allowed_services:
+        fitting = [service for service in fitting if service.public_id in key.allowed_services]
+    if not fitting:
+        raise GatewayRefusal(
+            403,
+            "policy_violation",
+            _("This key may not use this model: its allowed services do not include it."),
+            param="model",
+        )
+    connected = [service for service in fitting if service.is_connected]
+    if not connected:
+        raise GatewayRefusal(
+            503,
+            "service_not_connected",
+            _("This is a listing whose endpoint is not connected yet. Nothing was charged."),
+            param="model",
+        )
+    return connected
+
+
+def _limit_answer(
+    opened: metering.OpenedCall, service: CallableService, size: Size
+) -> tuple[int, bool]:
+    """The most tokens the answers may have, and whether that is for lack of funds."""
+    held = opened.completion_tokens
+    if size.most_completion_tokens <= size.completion_tokens:
+        return held, held < size.completion_tokens
+    price = service.price.output_millitokens
+    if not price:
+        return size.most_completion_tokens, False
+    payable = held + _get_spendable(opened) // price
+    return min(payable, size.most_completion_tokens), payable < size.most_completion_tokens
+
+
+def _get_spendable(opened: metering.OpenedCall) -> int:
+    balance = ledger.get_balance(owner_key=opened.organisation_public_id, unit=opened.unit)
+    return balance.spendable
+
+
+def _refuse_decline(result: metering.OpenResult, request: CallRequest) -> GatewayRefusal:
+    if result.decline_code == "limit_exceeded":
+        period = result.decline_subject.rpartition(":")[2]
+        message = _CAPS.get(period, _("This call could exceed a budget. Nothing was charged."))
+        return GatewayRefusal(402, "budget_exhausted", message)
+    if result.decline_code == "wallet_frozen":
+        return GatewayRefusal(
+            403,
+            "wallet_frozen",
+            _(
+                "The wallet is frozen, so no call can start. Nothing was charged. The portal says why."
+            ),
+        )
+    return GatewayRefusal(
+        402,
+        "credit_balance_exhausted",
+        _("The wallet's balance cannot pay for this call. Nothing was charged. Buy tokens in the "
+          "portal, or lower max_tokens.")
+        if request.named_length
+        else _("The wallet's balance cannot pay for this call. Nothing was charged. Buy tokens in "
+               "the portal."),
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""Calls that are answered as a whole: chat without streaming, embeddings."""
+
+from accounts.services import AuthenticatedKey
+from marketplace.gateway import answers
+from marketplace.gateway.calls import Ending, RunningCall
+from marketplace.gateway.errors import refuse_failure
+from marketplace.gateway.exchange import ClientGone, Exchange
+from marketplace.gateway.requests import CallRequest
+from marketplace.gateway.running import Attempts, CallClosing, Gateway
+from marketplace.upstream import shaping
+from marketplace.upstream.failures import UpstreamCutShort, UpstreamFailure
+from marketplace.upstream.openai_client import CHAT_PATH, EMBEDDINGS_PATH
+from marketplace.upstream.patience import Patience
+from marketplace.upstream.usage import parse_usage
+
+
+async def complete(
+    gateway: Gateway, exchange: Exchange, key: AuthenticatedKey, request: CallRequest
+) -> None:
+    """Answer with what the first service delivers that can. Raises GatewayRefusal, ClientGone."""
+    attempts = Attempts(gateway, exchange, key, request)
+    while True:
+        call = await attempts.open()
+        try:
+            return await _try(gateway, exchange, call)
+        except UpstreamFailure as failure:
+            if not attempts.worth_another(failure):
+                raise refuse_failure(failure) from failure
+
+
+async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall) -> None:
+    """One service's answer, charged and sent. Whoever leaves before it is there pays nothing."""
+    patience = Patience(gateway.upstream.limits.total_seconds)
+    async with CallClosing(gateway, call) as closing:
+        exchange.on_gone = patience.give_up
+        try:
+            if exchange.gone:
+                raise UpstreamCutShort
+            answer = await gateway.upstream.complete(call.service, *_shape(call), patience=patience)
+            parts = answers.check_answer(answer, operation=call.request.operation)
+            if exchange.gone:
+                raise UpstreamCutShort
+        except UpstreamCutShort as error:
+            await closing.close(
+                Ending(status="client_disconnected", duration_ms=closing.elapsed_ms)
+            )
+            raise ClientGone from error
+        usage = parse_usage(
+            answer.get("usage"),
+            most_prompt_tokens=call.opened.prompt_tokens,
+            most_completion_tokens=call.most_tokens,
+        )
+        closed = await closing.close(
+            Ending(
+                status="succeeded",
+                usage=usage,
+                finish_reason=answers.read_finish_reason(parts),
+                upstream_id=str(answer.get("id") or ""),
+                duration_ms=closing.elapsed_ms,
+            )
+        )
+    rendered = answers.render_answer(answer, call, usage, closed)
+    await exchange.send_json(200, rendered, [*call.headers, *closed.headers])
+
+
+def _shape(call: RunningCall) -> tuple[str, bytes]:
+    """Path and body for the provider."""
+    request = call.request
+    if request.operation == "chat":
+        return CHAT_PATH, shaping.shape_chat(
+            request.body, service=call.service, max_tokens=call.max_tokens
+        )
+    return EMBEDDINGS_PATH, shaping.shape_embeddings(request.body, service=call.service)

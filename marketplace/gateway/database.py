@@ -1,0 +1,82 @@
+"""Database work of the gateway: a few threads, each with one lasting connection.
+
+SQLite lets one writer in at a time, so there writes go through a single thread of their own and
+wait in order, instead of for each other's lock.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import structlog
+from django.db import InterfaceError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
+
+_PAUSES_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
+
+
+class Database:
+    """Runs synchronous functions off the event loop. Close it at the end."""
+
+    def __init__(self, *, threads: int, one_writer: bool) -> None:
+        self._connections: list[BaseDatabaseWrapper] = []
+        self._readers = self._start(threads, "gateway-database")
+        self._writers = self._start(1, "gateway-writer") if one_writer else self._readers
+
+    async def read(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Once more after a broken connection."""
+        return await self._run(self._readers, 1, partial(work, *args, **kwargs))
+
+    async def write(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Once more after a broken connection. A write whose commit was answered by silence may
+        then have happened twice, so only for what the sweep puts right."""
+        return await self._run(self._writers, 1, partial(work, *args, **kwargs))
+
+    async def write_surely(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Again and again for some seconds, so only for work that is safe to repeat."""
+        return await self._run(self._writers, len(_PAUSES_SECONDS), partial(work, *args, **kwargs))
+
+    def close(self) -> None:
+        """Waits for what is running."""
+        for executor in {self._readers, self._writers}:
+            executor.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close()
+
+    async def _run(self, executor: ThreadPoolExecutor, retries: int, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        for pause in _PAUSES_SECONDS[:retries]:
+            try:
+                return await loop.run_in_executor(executor, _work_on_connection, work)
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("database_retry", error=type(error).__name__)
+            await asyncio.sleep(pause)
+        return await loop.run_in_executor(executor, _work_on_connection, work)
+
+    def _start(self, threads: int, name: str) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=self._adopt)
+
+    def _adopt(self) -> None:
+        connection = connections["default"]
+        # Closed at the end by another thread than the one that uses it.
+        connection.inc_thread_sharing()
+        self._connections.append(connection)
+
+
+def _work_on_connection(work: Callable[[], T]) -> T:
+    """Django's request signals do this for views: a broken or old connection is dropped."""
+    try:
+        return work()
+    finally:
+        connection = connections["default"]
+        if connection.connection is not None and not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+            # Asking the server before every call whether it is there would cost a round trip.
+            connection.health_check_done = True  # type: ignore[attr-defined]

@@ -1,0 +1,85 @@
+"""The caller's side of a streamed answer: events out, comments while there is nothing to say."""
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from marketplace.gateway.errors import GatewayRefusal
+from marketplace.gateway.exchange import Exchange, Headers
+
+_KEEP_ALIVE = b": keep-alive\n\n"
+_DONE = b"data: [DONE]\n\n"
+
+
+class EventStream:
+    """Begins with the first event, or with a comment when that takes long.
+
+    Until it has begun, a refusal can still be an ordinary answer with its status.
+    """
+
+    def __init__(
+        self, exchange: Exchange, *, keep_alive_seconds: float, send_seconds: float
+    ) -> None:
+        self._exchange = exchange
+        self._keep_alive_seconds = keep_alive_seconds
+        self._send_seconds = send_seconds
+        self._loop = asyncio.get_running_loop()
+        self._sent_at = self._loop.time()
+        self._ticker: asyncio.Task[None] | None = None
+        self._begun = False
+        # The ticker writes too; what begins the answer must not be overtaken.
+        self._turn = asyncio.Lock()
+        self.headers: Headers = ()
+
+    async def __aenter__(self) -> "EventStream":
+        self._ticker = asyncio.create_task(self._tick())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+
+    async def send(self, event: dict[str, Any]) -> None:
+        await self._write(b"data: " + orjson.dumps(event) + b"\n\n")
+
+    async def finish(self) -> None:
+        await self._write(_DONE)
+        await self._exchange.write(b"", more=False)
+
+    async def fail(self, refusal: GatewayRefusal) -> None:
+        """An ordinary answer, or, when the stream has begun, its last chunk with an ``error``."""
+        if not self._begun:
+            await self._exchange.send_refusal(refusal)
+            return
+        chunk = {
+            **refusal.render(),
+            "object": "chat.completion.chunk",
+            "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}],
+        }
+        await self.send(chunk)
+        await self.finish()
+
+    async def _write(self, event: bytes) -> None:
+        """A client that stops reading for too long counts as gone."""
+        if self._exchange.gone:
+            return
+        self._sent_at = self._loop.time()
+        try:
+            async with asyncio.timeout(self._send_seconds), self._turn:
+                if not self._begun:
+                    self._begun = True
+                    await self._exchange.start_answer(
+                        200, b"text/event-stream; charset=utf-8", self.headers
+                    )
+                await self._exchange.write(event)
+        except TimeoutError:
+            self._exchange.leave()
+
+    async def _tick(self) -> None:
+        while not self._exchange.gone:
+            quiet = self._loop.time() - self._sent_at
+            if quiet >= self._keep_alive_seconds:
+                await self._write(_KEEP_ALIVE)
+                quiet = 0.0
+            await asyncio.sleep(self._keep_alive_seconds - quiet)

@@ -1,0 +1,112 @@
+"""What a key may call and what its wallet holds, in OpenAI's and OpenRouter's shapes."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.services import AuthenticatedKey
+from marketplace.catalog import selectors as catalog
+from marketplace.catalog.pricing import PriceSnapshot
+from marketplace.catalog.selectors import CallableService
+from marketplace.gateway.amounts import currency_number, currency_text, tokens_text
+from marketplace.gateway.errors import GatewayRefusal
+from marketplace.ledger import selectors as ledger
+from portal.kernel.clock import utc_now
+
+_OUTPUTS = {"chat": "text", "embedding": "embeddings"}
+
+
+def list_models(key: AuthenticatedKey) -> dict[str, Any]:
+    """One entry per model that this key may call, at its cheapest service."""
+    cheapest: dict[str, list[CallableService]] = {}
+    for service in _list_allowed(key):
+        cheapest.setdefault(service.model_handle, []).append(service)
+    return {
+        "object": "list",
+        "data": [_render(handle, services) for handle, services in cheapest.items()],
+    }
+
+
+def get_model(key: AuthenticatedKey, handle: str) -> dict[str, Any]:
+    """A model, or a service by its own id. Raises GatewayRefusal (404)."""
+    services = [s for s in _list_allowed(key) if handle in (s.model_handle, s.handle)]
+    if not services:
+        raise GatewayRefusal(
+            404,
+            "model_not_found",
+            _("There is no model or service “%(model)s” here. GET /v1/models lists them.")
+            % {"model": handle},
+            param="model",
+        )
+    return _render(handle, services)
+
+
+def get_credits(key: AuthenticatedKey) -> dict[str, Any]:
+    """What is left: OpenRouter's totals in the tariff currency, and ours in wallet tokens.
+
+    ``paid`` and ``granted`` (bonus included) are what is left of lots that were paid for and of
+    those that were not; together they are ``posted``. A call can spend ``spendable``: ``posted``
+    less what running calls hold; nothing while the wallet is frozen.
+    """
+    balance = ledger.get_balance(owner_key=key.organisation_public_id, unit=key.kind)
+    lots = ledger.list_lots(owner_key=key.organisation_public_id, unit=key.kind)
+    paid = sum(lot.remaining_millitokens for lot in lots if lot.kind == "paid")
+    return {
+        "data": {
+            "total_credits": currency_number(balance.posted),
+            "total_usage": 0,
+            "unit": key.kind,
+            "posted": tokens_text(balance.posted),
+            "held": tokens_text(balance.held),
+            "spendable": tokens_text(balance.spendable),
+            "paid": tokens_text(paid),
+            "granted": tokens_text(balance.posted - paid),
+        }
+    }
+
+
+def _list_allowed(key: AuthenticatedKey) -> list[CallableService]:
+    return [
+        service
+        for service in catalog.list_callable_services(unit=key.kind, now=utc_now())
+        if service.is_connected
+        and (not key.allowed_services or service.public_id in key.allowed_services)
+    ]
+
+
+def _render(handle: str, services: list[CallableService]) -> dict[str, Any]:
+    """``services`` all serve the model, the cheapest first."""
+    cheapest = services[0]
+    return {
+        "id": handle,
+        "object": "model",
+        "created": 0,
+        "owned_by": cheapest.model_handle.partition("/")[0],
+        "name": cheapest.model_name,
+        "description": "",
+        "context_length": max(service.context_length for service in services),
+        "architecture": {
+            "input_modalities": ["text"],
+            "output_modalities": [_OUTPUTS[cheapest.modality]],
+            "tokenizer": "Other",
+        },
+        "pricing": _render_price(cheapest.price, currency_text),
+        "pricing_tokens": _render_price(cheapest.price, tokens_text),
+        "top_provider": {
+            "context_length": cheapest.context_length,
+            "max_completion_tokens": cheapest.max_output_tokens
+            if cheapest.modality == "chat"
+            else None,
+            "is_moderated": False,
+        },
+        "supported_parameters": list(cheapest.supported_parameters),
+    }
+
+
+def _render_price(price: PriceSnapshot, write: Any) -> dict[str, str]:
+    return {
+        "prompt": write(price.input_millitokens),
+        "completion": write(price.output_millitokens),
+        "input_cache_read": write(price.cached_input_millitokens),
+        "request": write(price.request_millitokens),
+    }

@@ -1,0 +1,136 @@
+"""What all calls of one process share, and the care that each opened call is closed."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from accounts.services import AuthenticatedKey
+from marketplace.gateway import calls
+from marketplace.gateway.calls import Closed, Ending, RunningCall
+from marketplace.gateway.database import Database
+from marketplace.gateway.errors import GatewayRefusal, refuse_failure
+from marketplace.gateway.exchange import BytesInFlight, Exchange, refuse_overload
+from marketplace.gateway.keys import KeyRing
+from marketplace.gateway.requests import CallRequest
+from marketplace.upstream.failures import UpstreamFailure
+from marketplace.upstream.openai_client import UpstreamClient
+from marketplace.upstream.patience import Limits
+
+logger = structlog.get_logger(__name__)
+
+
+class Gateway:
+    """Threads, connections and caches of one event loop; made at start-up, closed at the end."""
+
+    def __init__(self) -> None:
+        self.database = Database(
+            threads=settings.GATEWAY_DATABASE_THREADS, one_writer=settings.USES_SQLITE
+        )
+        self.upstream = UpstreamClient(Limits.from_settings())
+        self.keys = KeyRing(self.database, seconds=settings.GATEWAY_KEY_CACHE_SECONDS)
+        self.budget = BytesInFlight(settings.GATEWAY_MAX_BYTES_IN_FLIGHT)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something that outlives its request: shutting down waits for it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def admit(self) -> None:
+        """Raises a 503 when as many calls are running as the process takes."""
+        if len(self._tasks) > settings.GATEWAY_MAX_CALLS:
+            raise refuse_overload()
+
+    async def close(self) -> None:
+        """Let running calls end, for as long as their clients' absence would let them; then stop.
+
+        What is not closed by then is found by the sweep.
+        """
+        if self._tasks:
+            limits = self.upstream.limits
+            patience = limits.drain_seconds + settings.HOLD_MARGIN_SECONDS
+            await asyncio.wait(self._tasks, timeout=patience)
+        await self.upstream.close()
+        self.database.close()
+
+
+class Attempts:
+    """The tries of one request: one service after the other, until one delivers.
+
+    Each is a call of its own with its own hold, so a failed one costs nothing and the next is
+    charged once.
+    """
+
+    def __init__(
+        self, gateway: Gateway, exchange: Exchange, key: AuthenticatedKey, request: CallRequest
+    ) -> None:
+        self._gateway = gateway
+        self._exchange = exchange
+        self._key = key
+        self._request = request
+        self._tried: frozenset[int] = frozenset()
+        self._failure: UpstreamFailure | None = None
+
+    async def open(self) -> RunningCall:
+        """The next service's call. Raises GatewayRefusal: the last failure when none is left."""
+        if len(self._tried) >= settings.GATEWAY_MAX_ATTEMPTS and self._failure:
+            raise refuse_failure(self._failure)
+        try:
+            call = await self._gateway.database.write(
+                calls.open_call,
+                self._key,
+                self._request,
+                request_id=self._exchange.request_id,
+                tried=self._tried,
+            )
+        except GatewayRefusal:
+            # The next provider is dearer than the wallet can pay: the first one's failure counts.
+            if self._failure is None:
+                raise
+            call = None
+        if call is None:
+            assert self._failure is not None
+            raise refuse_failure(self._failure) from self._failure
+        self._tried |= {call.service.service_pk}
+        return call
+
+    def worth_another(self, failure: UpstreamFailure) -> bool:
+        """Whether another service is worth a try after this failure."""
+        self._failure = failure
+        return failure.worth_another_provider and not self._exchange.gone
+
+
+class CallClosing:
+    """Sees to it that an opened call is closed exactly once, whatever happens in between."""
+
+    def __init__(self, gateway: Gateway, call: RunningCall) -> None:
+        self._gateway = gateway
+        self._call = call
+        self._started_at = time.monotonic()
+        self._done = False
+
+    @property
+    def elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._started_at) * 1000)
+
+    async def __aenter__(self) -> "CallClosing":
+        return self
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not self._done:
+            code = error.code if isinstance(error, UpstreamFailure) else "internal_error"
+            await self.close(Ending(status="failed", error_code=code, duration_ms=self.elapsed_ms))
+
+    async def close(self, ending: Ending) -> Closed:
+        """Charge and record, even if the request's own task is cancelled meanwhile."""
+        self._done = True
+        work: Callable[..., Closed] = calls.close_call
+        return await asyncio.shield(
+            self._gateway.start(self._gateway.database.write_surely(work, self._call, ending))
+        )

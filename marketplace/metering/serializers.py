@@ -1,0 +1,113 @@
+"""How calls and usage look in REST. Tokens of the wallet are decimal strings, counts integers."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from marketplace.ledger.models import Unit
+from marketplace.metering import selectors
+from marketplace.metering.models import Call, CallStatus, Surface, UsageSource
+from portal.kernel.rest import DayField, TokensField
+
+GROUPS = ("service", "provider", "key", "member", "status")
+MAX_DAYS = 366
+
+
+class CallSerializer(serializers.Serializer):
+    """One call as the tenant sees it; never a prompt or an answer."""
+
+    id = serializers.CharField(source="public_id", help_text="`call_…`")
+    started_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+    status = serializers.ChoiceField(choices=CallStatus.values)
+    error_code = serializers.CharField(help_text="Empty unless the call failed or was refused.")
+    unit = serializers.ChoiceField(choices=Unit.values)
+    surface = serializers.ChoiceField(choices=Surface.values)
+    operation = serializers.CharField()
+    streamed = serializers.BooleanField()
+    service = serializers.CharField(source="service.public_id", help_text="`svc_…`")
+    service_handle = serializers.CharField(source="service.handle")
+    model = serializers.CharField(source="service.model.handle")
+    provider = serializers.CharField(source="service.provider.public_id", help_text="`prv_…`")
+    key = serializers.CharField(source="api_key.public_id", help_text="`key_…`")
+    member = serializers.CharField(source="member.public_id", help_text="`usr_…`")
+    region = serializers.CharField(help_text="Where the service declared to run at the time.")
+    prompt_tokens = serializers.IntegerField()
+    cached_tokens = serializers.IntegerField(help_text="Part of the prompt tokens.")
+    completion_tokens = serializers.IntegerField()
+    usage_source = serializers.ChoiceField(choices=UsageSource.values)
+    cost_tokens = TokensField(source="cost_millitokens", help_text="What left your wallet.")
+    finish_reason = serializers.CharField()
+    first_token_ms = serializers.IntegerField(allow_null=True)
+    duration_ms = serializers.IntegerField(allow_null=True)
+    request_id = serializers.CharField(help_text="The `x-request-id` of the answer.")
+
+
+class CostLineSerializer(serializers.Serializer):
+    """Quantity × price = cost."""
+
+    kind = serializers.ChoiceField(choices=["input", "cached", "output", "request"])
+    quantity = serializers.IntegerField()
+    price_tokens = TokensField(source="price_millitokens")
+    cost_tokens = TokensField(source="cost_millitokens")
+
+
+class CallDetailSerializer(CallSerializer):
+    """A call with the arithmetic of its cost."""
+
+    price_version = serializers.CharField(source="price_version.public_id", help_text="`prc_…`")
+    cost_lines = serializers.SerializerMethodField()
+    uncovered_tokens = TokensField(
+        source="uncovered_millitokens",
+        help_text="What the call cost beyond its hold: borne by the market, not by you.",
+    )
+
+    @extend_schema_field(CostLineSerializer(many=True))
+    def get_cost_lines(self, call: Call) -> list[Any]:
+        return list(CostLineSerializer(selectors.list_cost_lines(call), many=True).data)
+
+
+class UsageQuerySerializer(serializers.Serializer):
+    """Which days, in groups of what."""
+
+    start_on = DayField(help_text="First day, in the organisation's time zone.")
+    end_on = DayField(help_text="Last day, included; at most 366 days.")
+    group_by = serializers.ChoiceField(choices=GROUPS, default="service")
+    unit = serializers.ChoiceField(choices=Unit.values, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        days = attrs["end_on"] - attrs["start_on"]
+        if not timedelta(0) <= days < timedelta(days=MAX_DAYS):
+            raise serializers.ValidationError(
+                {"end_on": [_("Choose 1 to 366 days, the last not before the first.")]},
+                code="out_of_range",
+            )
+        return attrs
+
+
+class UsageDaySerializer(serializers.Serializer):
+    """One group's sums on one day; days without calls have no rows."""
+
+    day = serializers.DateField()
+    group = serializers.CharField(help_text="Public id of the group, or the status.")
+    calls = serializers.IntegerField(source="sums.calls")
+    failed_calls = serializers.IntegerField(
+        source="sums.failed_calls", help_text="Ended with nothing to pay for."
+    )
+    prompt_tokens = serializers.IntegerField(source="sums.prompt_tokens")
+    cached_tokens = serializers.IntegerField(source="sums.cached_tokens")
+    completion_tokens = serializers.IntegerField(source="sums.completion_tokens")
+    cost_tokens = TokensField(source="sums.cost_millitokens")
+
+
+class DailyUsageSerializer(serializers.Serializer):
+    """Usage by day and group."""
+
+    timezone = serializers.CharField()
+    unit = serializers.ChoiceField(choices=Unit.values)
+    group_by = serializers.ChoiceField(choices=GROUPS)
+    as_of = serializers.DateTimeField(help_text="When the totals were last brought up to date.")
+    data = UsageDaySerializer(many=True)  # type: ignore[assignment]
