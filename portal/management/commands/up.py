@@ -118,7 +118,11 @@ class Site(uvicorn.Server):
         self._tasks: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
+        try:
+            await super().startup(sockets=sockets)
+        except SystemExit:
+            # uvicorn has logged why; the command says it and stops the children.
+            self.should_exit = True
         if self.should_exit:
             return
         self._say(f"\n  Tokenworks runs at {settings.SITE_URL}  (Ctrl-C stops all of it)\n")
