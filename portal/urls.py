@@ -22,7 +22,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *(path("", include(room)) for room in _ROOMS if find_spec(room)),
     path("admin/", admin.site.urls),
 ]
-urlpatterns += [path("i18n/", include("django.conf.urls.i18n"))]  # the language switch
 
 handler400 = "portal.web.error_pages.bad_request"
 handler403 = "portal.web.error_pages.permission_denied"
