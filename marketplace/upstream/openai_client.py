@@ -53,11 +53,12 @@ class UpstreamStream:
         self._bytes = 0
         self._heard = False
         self.done = False
+        self.said_done = False
 
     async def read(self) -> list[dict[str, Any]]:
         """The next chunks, perhaps none; look at ``done``. Raises UpstreamFailure.
 
-        ``done`` without ``[DONE]`` is a provider that closed its side in order: whether its answer
+        A provider may also close its side without ``[DONE]`` (``said_done``): whether its answer
         was whole, its ``finish_reason`` tells.
         """
         seconds = self._limits.idle_seconds if self._heard else self._limits.first_byte_seconds
@@ -73,7 +74,7 @@ class UpstreamStream:
         chunks: list[dict[str, Any]] = []
         for event in events:
             if event == _DONE:
-                self.done = True
+                self.done = self.said_done = True
                 break
             chunks.append(_read_object(event))
         self._heard = self._heard or bool(chunks)
