@@ -11,10 +11,17 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured of a service lately. None: not enough calls to say anything."""
+    """What was measured of a service lately. None: not enough calls to say anything, or not asked
+    for (the time to the first token is known on a service's own page only)."""
 
     first_token_p50_ms: int | None = None
+    answer_p50_ms: int | None = None
+    answer_p95_ms: int | None = None
     success_basis_points: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self == NOT_MEASURED
 
 
 NOT_MEASURED = Figures()

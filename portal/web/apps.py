@@ -5,3 +5,8 @@ class WebConfig(AppConfig):
     name = "portal.web"
     label = "web"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from portal.web.catalog_pages import connect_catalog
+
+        connect_catalog()

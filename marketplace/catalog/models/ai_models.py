@@ -54,6 +54,10 @@ class AIModel(models.Model):
         return None if self.parameters_millions is None else self.parameters_millions * 1_000_000
 
     @property
+    def context_label(self) -> str:
+        return vocabulary.context_label(self.context_length)
+
+    @property
     def licence(self) -> vocabulary.Licence | None:
         """What is known of the licence; None for one outside the vocabulary."""
         return vocabulary.get_licence(self.licence_spdx)

@@ -95,8 +95,13 @@ class Service(models.Model):
         return self.handle
 
     @property
+    def own_summary(self) -> str:
+        """What the provider says of this service besides the model's summary; may be empty."""
+        return in_reader_language(self.summary_en, self.summary_zh)
+
+    @property
     def summary(self) -> str:
-        return in_reader_language(self.summary_en, self.summary_zh) or self.model.summary
+        return self.own_summary or self.model.summary
 
     @property
     def is_connected(self) -> bool:
@@ -116,10 +121,19 @@ class Service(models.Model):
     def place(self) -> str:
         """Where it runs: "Germany, Central Europe"; the region alone where it names the country."""
         region = vocabulary.region_label(self.region)
-        country = vocabulary.country_label(self.country)
+        country = self.country_label
         if country in region:
             return region
         return gettext("%(country)s, %(region)s") % {"country": country, "region": region}
+
+    @property
+    def country_label(self) -> str:
+        return vocabulary.country_label(self.country)
+
+    @property
+    def context_label(self) -> str:
+        """The context as the trade writes it: 8K for 8,192, 128K, 1M; the same in any language."""
+        return vocabulary.context_label(self.context_length)
 
     @property
     def quantisation_label(self) -> str:

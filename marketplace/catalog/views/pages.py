@@ -147,7 +147,7 @@ _COLUMNS: dict[str, Callable[[MeasuredCard], Any]] = {
     "input": lambda row: row.card.price.input_millitokens,
     "output": lambda row: row.card.price.output_millitokens,
     "cost": lambda row: row.card.month_millitokens,
-    "first_token": lambda row: row.figures.first_token_p50_ms,
+    "answer": lambda row: row.figures.answer_p50_ms,
     "success": lambda row: row.figures.success_basis_points,
 }
 

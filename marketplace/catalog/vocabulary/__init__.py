@@ -9,7 +9,13 @@ from marketplace.catalog.vocabulary.places import (
     region_label,
 )
 from marketplace.catalog.vocabulary.terms import Term, label_of
-from marketplace.catalog.vocabulary.uses import INDUSTRIES, MODALITIES, QUANTISATIONS, TASKS
+from marketplace.catalog.vocabulary.uses import (
+    INDUSTRIES,
+    MODALITIES,
+    QUANTISATIONS,
+    TASKS,
+    context_label,
+)
 
 __all__ = [
     "INDUSTRIES",
@@ -20,6 +26,7 @@ __all__ = [
     "TASKS",
     "Licence",
     "Term",
+    "context_label",
     "country_label",
     "get_licence",
     "is_country",

@@ -66,6 +66,15 @@ INDUSTRIES = by_code(
     Term("services", _("Professional services"), "consulting professional services 咨询 专业服务"),
 )
 
+
+def context_label(tokens: int) -> str:
+    """A context length as the trade writes it: 512, 8K, 128K, 1M."""
+    for size, letter in ((1_048_576, "M"), (1_000_000, "M"), (1_024, "K"), (1_000, "K")):
+        if tokens >= size and tokens % size == 0:
+            return f"{tokens // size}{letter}"
+    return f"{tokens:,}" if tokens < 1_024 else f"{round(tokens / 1_024)}K"
+
+
 # Bits per weight as served; fewer bits run cheaper and answer a little less exactly.
 QUANTISATIONS = by_code(
     Term("fp32", "FP32"),
