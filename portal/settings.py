@@ -359,6 +359,9 @@ SPECTACULAR_SETTINGS = {
     "PATH_CONVERTER_OVERRIDES": {
         "public_id": {"type": "string", "pattern": "^[a-z]{3,4}_[0-9a-z]{26}$"}
     },
+    "ENUM_NAME_OVERRIDES": {
+        "CallStatusEnum": "marketplace.metering.models.CallStatus.values",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -5,6 +5,7 @@ from django.db.models import Q
 
 from accounts.models import ApiKey, Organisation
 from marketplace.catalog.models import Service
+from marketplace.metering.models import Call
 from portal.kernel.clock import utc_now
 from portal.kernel.encryption import EncryptedTextField
 from portal.kernel.public_ids import PublicIdField
@@ -43,3 +44,30 @@ class DirectGrant(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+
+class CappedReport(models.Model):
+    """What a provider reported beyond a hold.
+
+    The call was charged up to its hold and no further: the tenant is never overdrawn, and nobody
+    owes the rest. The row is what was claimed, for whoever looks into it.
+    """
+
+    call = models.OneToOneField(Call, on_delete=models.PROTECT, related_name="capped_report")
+    prompt_tokens = models.PositiveBigIntegerField()
+    cached_tokens = models.PositiveBigIntegerField()
+    completion_tokens = models.PositiveBigIntegerField()
+    reported_millitokens = models.BigIntegerField()
+    held_millitokens = models.BigIntegerField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(reported_millitokens__gt=models.F("held_millitokens")),
+                name="capped_report_exceeds_hold",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.call_id}: {self.reported_millitokens} of {self.held_millitokens}"

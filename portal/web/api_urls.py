@@ -4,7 +4,17 @@ from django.urls import path, re_path
 
 import portal.kernel.rest.routes  # noqa: F401 (registers the converter <public_id:…>)
 from accounts import api as accounts
-from marketplace.partners.api import listing_moves, listings
+from marketplace.billing import api as billing
+from marketplace.ledger import api as ledger
+from marketplace.metering import api as metering
+from marketplace.partners.api import (
+    direct,
+    earnings,
+    grants,
+    listing_moves,
+    listings,
+    usage_events,
+)
 from portal.kernel.rest import NoSuchRoute
 from portal.web import api_docs
 
@@ -13,10 +23,22 @@ app_name = "api"
 TENANT = "api/v1"
 PROVIDER = "api/provider/v1"
 SERVICE = f"{PROVIDER}/services/<public_id:service>"
+HOLD = f"{PROVIDER}/holds/<public_id:hold>"
 
-urlpatterns = [
-    path("api/schema/", api_docs.SchemaView.as_view(), name="schema"),
+tenant_routes = [
     path(f"{TENANT}/organisation", accounts.OrganisationView.as_view(), name="organisation"),
+    path(f"{TENANT}/wallet", ledger.WalletView.as_view(), name="wallet"),
+    path(f"{TENANT}/lots", ledger.LotsView.as_view(), name="lots"),
+    path(f"{TENANT}/entries", ledger.EntriesView.as_view(), name="entries"),
+    path(f"{TENANT}/calls", metering.CallsView.as_view(), name="calls"),
+    path(f"{TENANT}/calls/<public_id:call>", metering.CallView.as_view(), name="call"),
+    path(f"{TENANT}/usage/daily", metering.DailyUsageView.as_view(), name="daily_usage"),
+    path(f"{TENANT}/packs", billing.PacksView.as_view(), name="packs"),
+    path(f"{TENANT}/orders", billing.OrdersView.as_view(), name="orders"),
+    path(f"{TENANT}/orders/<public_id:order>", billing.OrderView.as_view(), name="order"),
+    path(f"{TENANT}/direct-grants", grants.GrantsView.as_view(), name="direct_grants"),
+]
+provider_routes = [
     path(f"{PROVIDER}/services", listings.ListingsView.as_view(), name="provider_services"),
     path(SERVICE, listings.ListingView.as_view(), name="provider_service"),
     path(f"{SERVICE}/prices", listings.PricesView.as_view(), name="provider_prices"),
@@ -25,5 +47,18 @@ urlpatterns = [
     path(f"{SERVICE}/pause", listing_moves.PauseView.as_view(), name="provider_pause"),
     path(f"{SERVICE}/resume", listing_moves.ResumeView.as_view(), name="provider_resume"),
     path(f"{SERVICE}/retire", listing_moves.RetireView.as_view(), name="provider_retire"),
+    path(f"{PROVIDER}/calls", earnings.ServedCallsView.as_view(), name="provider_calls"),
+    path(f"{PROVIDER}/earnings", earnings.EarningsView.as_view(), name="provider_earnings"),
+    path(f"{PROVIDER}/holds", direct.HoldsView.as_view(), name="holds"),
+    path(f"{HOLD}/extend", direct.ExtendView.as_view(), name="hold_extend"),
+    path(f"{HOLD}/capture", direct.CaptureView.as_view(), name="hold_capture"),
+    path(f"{HOLD}/release", direct.ReleaseView.as_view(), name="hold_release"),
+    path(f"{PROVIDER}/usage-events", usage_events.UsageEventsView.as_view(), name="usage_events"),
+]
+urlpatterns = [
+    path("api/schema/", api_docs.SchemaView.as_view(), name="schema"),
+    path(".well-known/tokenworks/jwks.json", grants.JwksView.as_view(), name="jwks"),
+    *tenant_routes,
+    *provider_routes,
     re_path("^api/", NoSuchRoute.as_view()),
 ]

@@ -16,6 +16,7 @@ from portal.kernel.rest.fields import (
 from portal.kernel.rest.filters import MomentFilter
 from portal.kernel.rest.idempotency import IdempotentWriteMixin
 from portal.kernel.rest.paging import KeysetPagination
+from portal.kernel.rest.parsing import BoundedJSONParser
 from portal.kernel.rest.problems import BodyTooLarge, ParameterError, problem_response
 from portal.kernel.rest.throttles import KeyThrottle
 from portal.kernel.rest.views import ApiListView, ApiView, NoSuchRoute
@@ -25,6 +26,7 @@ __all__ = [
     "ApiView",
     "BodyTooLarge",
     "BooleanField",
+    "BoundedJSONParser",
     "CountField",
     "DayField",
     "IdempotentWriteMixin",

@@ -54,7 +54,7 @@ class KeysetPagination(BasePagination):
             "type": "object",
             "required": ["data", "next_cursor"],
             "properties": {
-                "data": {"type": "array", "items": schema},
+                "data": schema,
                 "next_cursor": {
                     "type": ["string", "null"],
                     "description": "Pass it as `cursor` for the next page; null on the last one.",

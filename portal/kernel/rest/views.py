@@ -1,8 +1,10 @@
 """The bases of API views, and the answer of addresses that do not exist."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema
@@ -38,13 +40,21 @@ class ApiView(APIView):
         incoming.is_valid(raise_exception=True)
         return dict(incoming.validated_data)
 
-    def read_query(self, serializer: type[serializers.Serializer]) -> dict[str, Any]:
-        """The validated query; raises 400 naming the parameters, unknown ones included."""
-        refuse_unknown_parameters(self.request, set(serializer().fields))
+    def read_query(
+        self, serializer: type[serializers.Serializer], *, besides: frozenset[str] = frozenset()
+    ) -> dict[str, Any]:
+        """The validated query; raises 400 naming the parameters, unknown ones included.
+
+        ``besides`` are parameters that somebody else reads.
+        """
+        refuse_unknown_parameters(self.request, set(serializer().fields) | besides)
         incoming = serializer(data=self.request.query_params.dict())
         if not incoming.is_valid():
             raise ParameterError(incoming.errors)
         return dict(incoming.validated_data)
+
+
+PAGE_PARAMETERS = frozenset({"limit", "cursor"})
 
 
 class ParameterFilterBackend(DjangoFilterBackend):
@@ -52,10 +62,9 @@ class ParameterFilterBackend(DjangoFilterBackend):
 
     def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
         filterset = self.get_filterset(request, queryset, view)
-        known = set(filterset.filters) if filterset else set()
-        refuse_unknown_parameters(request, known | {"limit", "cursor"})
         if filterset is None:
             return queryset
+        refuse_unknown_parameters(request, PAGE_PARAMETERS | set(filterset.filters))
         if not filterset.is_valid():
             raise ParameterError(
                 {
@@ -73,11 +82,21 @@ class ParameterFilterBackend(DjangoFilterBackend):
 class ApiListView(ApiView, generics.ListAPIView):
     """A list by keyset pages. Subclasses give ``list_rows``, ``keyset`` and a serializer.
 
-    ``queryset`` is only the empty one from which the API's description is drawn.
+    ``queryset`` is only the empty one from which the API's description is drawn. Filters are
+    columns (``filterset_class``), or what ``query_serializer`` reads into ``query``.
     """
+
+    query_serializer: type[serializers.Serializer] | None = None
 
     pagination_class = KeysetPagination
     filter_backends = [ParameterFilterBackend]
+
+    @cached_property
+    def query(self) -> dict[str, Any]:
+        """The query that ``query_serializer`` has validated."""
+        if self.query_serializer is None:
+            return {}
+        return self.read_query(self.query_serializer, besides=PAGE_PARAMETERS)
 
     def list_rows(self) -> QuerySet[Any]:
         """All rows that the caller may see."""
@@ -86,10 +105,13 @@ class ApiListView(ApiView, generics.ListAPIView):
     def get_queryset(self) -> QuerySet[Any]:
         if getattr(self, "swagger_fake_view", False):
             return super().get_queryset()
+        if not hasattr(self, "filterset_class"):
+            known = set(self.query_serializer().fields) if self.query_serializer else set()
+            refuse_unknown_parameters(self.request, PAGE_PARAMETERS | known)
         return self.list_rows()
 
 
-def refuse_unknown_parameters(request: Request, known: set[str]) -> None:
+def refuse_unknown_parameters(request: Request, known: Collection[str]) -> None:
     """A misspelt filter would show everything as if it had been filtered: 400 instead."""
     if unknown := [name for name in request.query_params if name not in known]:
         message = _("There is no such parameter here.")
