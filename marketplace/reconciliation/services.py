@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import services as accounts
 from accounts.models import User
 from marketplace.ledger import services as ledger
+from marketplace.ledger.models import Freeze
 from marketplace.reconciliation.checks import CHECKS
 from marketplace.reconciliation.checks.base import Action, Check, Difference
 from marketplace.reconciliation.equation import build_equation
@@ -202,7 +203,9 @@ def resolve_finding(
         if not changed:
             raise FindingAlreadyResolved(_("This finding is resolved already."))
         if finding.froze_wallet:
-            ledger.lift_freezes(reason=f"finding:{finding.public_id}")
+            reason = f"finding:{finding.public_id}"
+            for freeze in Freeze.objects.filter(reason=reason):
+                ledger.lift_freeze(wallet_pk=freeze.wallet_id, reason=reason)
         _audit(finding, "finding.resolved", {"note": note.strip()}, actor, now)
 
 

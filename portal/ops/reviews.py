@@ -10,7 +10,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import services as accounts
 from accounts.access import PersonRequest, staff_view
 from marketplace.catalog import selectors, services
-from marketplace.catalog.models import ReviewDecision
+from marketplace.catalog.listing_query import ListingQuery
+from marketplace.catalog.models import ReviewDecision, Service
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
 
@@ -19,7 +20,13 @@ class DecisionForm(forms.Form):
     """Approve, or send back with words that help."""
 
     decision = forms.ChoiceField(
-        label=_("Decision"), choices=ReviewDecision.choices, widget=forms.RadioSelect
+        label=_("Decision"),
+        choices=[
+            (value, label)
+            for value, label in ReviewDecision.choices
+            if value != ReviewDecision.WITHDRAWN
+        ],
+        widget=forms.RadioSelect,
     )
     note = forms.CharField(
         label=_("Note to the provider"),
@@ -49,7 +56,7 @@ def review_list(request: PersonRequest) -> HttpResponse:
 def review_detail(request: PersonRequest, review: str) -> HttpResponse:
     """One submission with its differences; the decision is made on the same page."""
     try:
-        found = selectors.get_review(public_id=review)
+        found = selectors.get_review(review)
     except NotFound as missing:
         raise Http404 from missing
     form = DecisionForm(request.POST or None)
@@ -58,7 +65,7 @@ def review_detail(request: PersonRequest, review: str) -> HttpResponse:
             services.decide_review(
                 review=found,
                 decision=form.cleaned_data["decision"],
-                staff_user=request.user,
+                decided_by=request.user,
                 note=form.cleaned_data["note"],
                 actor=accounts.actor_from_request(request),
                 now=utc_now(),
@@ -73,8 +80,16 @@ def review_detail(request: PersonRequest, review: str) -> HttpResponse:
         "ops/review.html",
         {
             "review": found,
-            "changes": selectors.list_review_changes(review=found),
-            "market": selectors.list_market_prices(service=found.service, now=utc_now()),
+            "changes": selectors.get_review_diff(found),
+            "market": _list_rivals(found.service),
             "form": form,
         },
     )
+
+
+def _list_rivals(service: Service) -> list[selectors.ServiceCard]:
+    """What others ask for the same model, cheapest first."""
+    cards = selectors.list_model_services(
+        model=service.model, query=ListingQuery(), now=utc_now()
+    )
+    return [card for card in cards if card.service.pk != service.pk]

@@ -7,7 +7,21 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from accounts import selectors as accounts
+from accounts.models import Organisation
+from marketplace.ledger import selectors as ledger
+from marketplace.metering import selectors as metering
+from portal.kernel.clock import utc_now
 from portal.web.preferences import get_theme
+
+
+@dataclass(frozen=True)
+class WalletSummary:
+    """What the header of every signed-in page says."""
+
+    spendable_millitokens: int
+    held_millitokens: int
+    run_out: metering.RunOut | None
 
 
 @dataclass
@@ -30,6 +44,11 @@ class Site:
         return settings.SANDBOX_PAYMENTS
 
     @property
+    def base_url(self) -> str:
+        """What clients set as their base URL."""
+        return f"{settings.SITE_URL}/v1"
+
+    @property
     def tariff_currency(self) -> str:
         return settings.TARIFF_CURRENCY
 
@@ -43,14 +62,29 @@ class Site:
         return get_theme(self.request)
 
     @cached_property
-    def organisations(self) -> list[Any]:
+    def organisations(self) -> list[Organisation]:
         """Those the person belongs to, for the switcher."""
-        from accounts import selectors
-
         user = getattr(self.request, "user", None)
         if user is None or not user.is_authenticated:
             return []
-        return list(selectors.list_organisations_of(user=user))
+        return list(accounts.list_organisations_of(user=user))
+
+    @cached_property
+    def wallet_summary(self) -> WalletSummary | None:
+        """Balance and run-out of the organisation whose page this is."""
+        organisation = getattr(self.request, "organisation", None)
+        if organisation is None:
+            return None
+        balance = ledger.get_balance(owner_key=organisation.public_id, unit="live")
+        return WalletSummary(
+            spendable_millitokens=balance.spendable,
+            held_millitokens=balance.held,
+            run_out=metering.get_run_out(
+                organisation=organisation,
+                spendable_millitokens=balance.spendable,
+                now=utc_now(),
+            ),
+        )
 
 
 def site(request: HttpRequest) -> dict[str, Any]:

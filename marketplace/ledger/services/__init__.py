@@ -24,6 +24,7 @@ from marketplace.ledger.services.grants import GrantedDifferently, WalletFull, g
 from marketplace.ledger.services.holds import place_holds
 from marketplace.ledger.services.lot_expiry import expire_lots
 from marketplace.ledger.services.releases import expire_holds, release_holds
+from marketplace.ledger.services.repairs import free_stray_reservation
 
 __all__ = [
     "OPERATOR",
@@ -44,6 +45,7 @@ __all__ = [
     "expire_holds",
     "expire_lots",
     "extend_holds",
+    "free_stray_reservation",
     "freeze_wallet",
     "grant_lot",
     "lift_freeze",

@@ -87,7 +87,7 @@ def _examine_lots(cursor: CursorWrapper, now: datetime) -> Examined:
 
 def _expire_lots(difference: Difference, now: datetime) -> str | None:
     expired = ledger.expire_lots(now=now)
-    return f"moved expired lots to breakage, {expired} in this sweep" if expired else None
+    return f"moved expired lots to breakage, {len(expired)} in this sweep" if expired else None
 
 
 def _examine_inbox(cursor: CursorWrapper, now: datetime) -> Examined:
