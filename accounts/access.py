@@ -16,7 +16,7 @@ from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext_lazy as _
@@ -149,6 +149,11 @@ def recent_sign_in_required(view: View) -> View:
 def has_second_factor(user: User) -> bool:
     """An authenticator app or a passkey; recovery codes alone are none."""
     return bool(is_mfa_enabled(user, types=[Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]))
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What to bind a form to: an empty POST is one too, all boxes unticked."""
+    return request.POST if request.method == "POST" else None
 
 
 def never_stored(response: HttpResponseBase) -> HttpResponseBase:

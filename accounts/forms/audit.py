@@ -24,5 +24,7 @@ class AuditFilterForm(forms.Form):
 
     def readable(self) -> dict[str, Any]:
         """The values that make sense."""
+        if not self.is_bound:
+            return {}
         self.is_valid()
         return {name: value for name, value in self.cleaned_data.items() if value}

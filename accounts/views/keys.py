@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import selectors, services
-from accounts.access import OrganisationRequest, organisation_view, recent_sign_in_required
+from accounts.access import OrganisationRequest, organisation_view, posted, recent_sign_in_required
 from accounts.forms.keys import KeyForm, RotateForm
 from accounts.hooks import hooks
 from accounts.key_words import KEY_STATUSES, SCOPES
@@ -52,7 +52,7 @@ def create_key(request: OrganisationRequest, organisation: str) -> HttpResponse:
     """Make a key and show it once, in this very answer."""
     now = utc_now()
     form = KeyForm(
-        request.POST or None,
+        posted(request),
         timezone=request.organisation.timezone,
         now=now,
         initial={"once": secrets.token_hex(16)},
@@ -130,7 +130,7 @@ def resume_key(request: OrganisationRequest, organisation: str, key: str) -> Htt
 def rotate_key(request: OrganisationRequest, organisation: str, key: str) -> HttpResponse:
     """A new text for the same rights, shown once; the old one ends after a grace."""
     found = _get_key(request, key)
-    form = RotateForm(request.POST or None, initial={"once": secrets.token_hex(16)})
+    form = RotateForm(posted(request), initial={"once": secrets.token_hex(16)})
     if request.method == "POST" and form.is_valid():
         if not _first_time(request, form):
             return _say_made_already(request, organisation)

@@ -17,6 +17,7 @@ from accounts import selectors, services
 from accounts.access import (
     OrganisationRequest,
     organisation_view,
+    posted,
     recent_sign_in_required,
 )
 from accounts.audit_words import AREA_PREFIXES, action_label, list_changes
@@ -42,7 +43,7 @@ def settings(request: OrganisationRequest, organisation: str) -> HttpResponse:
     """Company, tax id, time zone, who gets receipts."""
     # The form gets its own copy: what was typed must not show up in the layout around it.
     current = Organisation.objects.get(pk=request.organisation.pk)
-    form = OrganisationForm(request.POST or None, instance=current)
+    form = OrganisationForm(posted(request), instance=current)
     if request.method == "POST" and form.is_valid():
         try:
             services.update_organisation(

@@ -8,7 +8,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import selectors, services
-from accounts.access import OrganisationRequest, PersonRequest, organisation_view, person_view
+from accounts.access import (
+    OrganisationRequest,
+    PersonRequest,
+    organisation_view,
+    person_view,
+    posted,
+)
 from accounts.adapters import remember_language
 from accounts.forms.organisations import NewOrganisationForm, ProfileForm
 from portal.kernel.clock import utc_now
@@ -19,7 +25,7 @@ from portal.kernel.errors import DomainError
 @person_view
 def profile(request: PersonRequest) -> HttpResponse:
     """Name and language; the organisations one belongs to."""
-    form = ProfileForm(request.POST or None, instance=request.user)
+    form = ProfileForm(posted(request), instance=request.user)
     if request.method == "POST" and form.is_valid():
         services.update_person(user=request.user, **form.cleaned_data)
         with translation.override(request.user.language):
@@ -35,7 +41,7 @@ def profile(request: PersonRequest) -> HttpResponse:
 @person_view
 def create_organisation(request: PersonRequest) -> HttpResponse:
     """Another company of the same person."""
-    form = NewOrganisationForm(request.POST or None)
+    form = NewOrganisationForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             organisation = services.create_organisation(

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import selectors, services
-from accounts.access import OrganisationRequest, organisation_view, recent_sign_in_required
+from accounts.access import OrganisationRequest, organisation_view, posted, recent_sign_in_required
 from accounts.forms.team import InviteForm, RemoveMemberForm, RoleForm
 from accounts.models import Membership, Role
 from portal.kernel.clock import utc_now
@@ -76,7 +76,7 @@ def withdraw(request: OrganisationRequest, organisation: str, invitation: str) -
 def member(request: OrganisationRequest, organisation: str, member: str) -> HttpResponse:
     """One member's role."""
     person = _get_member(request, member)
-    form = RoleForm(request.POST or None, initial={"role": person.role})
+    form = RoleForm(posted(request), initial={"role": person.role})
     if request.method == "POST" and form.is_valid():
         try:
             services.change_role(
@@ -99,7 +99,7 @@ def member(request: OrganisationRequest, organisation: str, member: str) -> Http
 def remove(request: OrganisationRequest, organisation: str, member: str) -> HttpResponse:
     """Take a member out, with or without their keys."""
     person = _get_member(request, member)
-    form = RemoveMemberForm(request.POST or None)
+    form = RemoveMemberForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             services.remove_member(

@@ -1,0 +1,180 @@
+"""Roles, leaving and removing; there is always an owner left."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from accounts import services as accounts
+from accounts.models import AuditEvent, Membership, Organisation, Role, User
+from portal.kernel.clock import utc_now
+from tests.cast import make_key, make_member, signed_in
+
+pytestmark = pytest.mark.django_db
+
+
+def role_of(user: User) -> str:
+    return Membership.objects.get(user=user, organisation__slug="acme").role
+
+
+def test_everybody_sees_the_team_and_owners_change_it(ada: User, mia: User) -> None:
+    page = signed_in(mia).get("/o/acme/team/").content.decode()
+    assert "ada@acme.example" in page
+    assert "Invite a colleague" not in page
+    url = f"/o/acme/team/{mia.public_id}/"
+    assert url not in page
+    answer = signed_in(ada).post(url, {"role": "billing"})
+    assert answer["Location"] == "/o/acme/team/"
+    assert role_of(mia) == "billing"
+    event = AuditEvent.objects.get(action="member.role_changed")
+    assert (event.before, event.after) == ({"role": "member"}, {"role": "billing"})
+    assert (event.actor_label, event.target_label) == (ada.email, mia.email)
+    assert event.address == "127.0.0.1"
+
+
+def test_the_last_owner_cannot_be_demoted_removed_or_leave(ada: User, mia: User) -> None:
+    client = signed_in(ada)
+    own = f"/o/acme/team/{ada.public_id}/"
+    assert "needs an owner" in client.post(own, {"role": "member"}).content.decode()
+    assert "needs an owner" in client.post(f"{own}remove/").content.decode()
+    left = client.post("/o/acme/leave/")
+    assert left.status_code == 409
+    assert "needs an owner" in left.content.decode()
+    assert role_of(ada) == "owner"
+    assert not AuditEvent.objects.filter(action__startswith="member.").exists()
+
+
+def test_with_another_owner_the_first_may_go(acme: Organisation, ada: User) -> None:
+    make_member(acme, "otto@acme.example", Role.OWNER)
+    client = signed_in(ada)
+    assert client.post("/o/acme/leave/")["Location"] == "/account/"
+    assert client.get("/o/acme/team/").status_code == 404
+    assert AuditEvent.objects.filter(action="member.left").count() == 1
+
+
+def test_a_barred_owner_counts_for_nothing(acme: Organisation, ada: User) -> None:
+    otto = make_member(acme, "otto@acme.example", Role.OWNER)
+    User.objects.filter(pk=otto.pk).update(is_active=False)
+    assert signed_in(ada).post("/o/acme/leave/").status_code == 409
+
+
+@pytest.mark.parametrize("suspend", [True, False])
+def test_a_removed_member_is_out_at_once(
+    acme: Organisation, ada: User, mia: User, suspend: bool
+) -> None:
+    key, text = make_key(acme, created_by=mia)
+    browser = signed_in(mia)
+    assert browser.get("/o/acme/keys/").status_code == 200
+    signed_in(ada).post(
+        f"/o/acme/team/{mia.public_id}/remove/", {"suspend_keys": "on"} if suspend else {}
+    )
+    assert browser.get("/o/acme/keys/").status_code == 404
+    found = accounts.authenticate_api_key(text=text, now=utc_now())
+    assert found is not None
+    assert found.status == ("suspended" if suspend else "ok")
+    assert AuditEvent.objects.get(action="member.removed").after == {"keys_suspended": int(suspend)}
+    key.refresh_from_db()
+    assert (key.suspended_at is not None) == suspend
+
+
+def test_lower_roles_are_told_who_can_help(ada: User, bill: User, mia: User) -> None:
+    for person in (bill, mia):
+        client = signed_in(person)
+        for method, path in (
+            ("get", f"team/{ada.public_id}/"),
+            ("post", f"team/{ada.public_id}/"),
+            ("post", f"team/{ada.public_id}/remove/"),
+            ("get", "settings/"),
+            ("get", "audit/"),
+            ("get", "audit.csv"),
+        ):
+            answer = getattr(client, method)(f"/o/acme/{path}", {"role": "member"})
+            assert answer.status_code == 403, path
+            assert "Owner" in answer.content.decode()
+            assert "ada@acme.example" in answer.content.decode()
+    assert role_of(ada) == "owner"
+
+
+def test_members_of_elsewhere_are_not_found(ada: User, gus: User) -> None:
+    client = signed_in(ada)
+    for path in (f"team/{gus.public_id}/", f"team/{gus.public_id}/remove/", "team/usr_x/"):
+        assert client.post(f"/o/acme/{path}", {"role": "member"}).status_code == 404
+    assert Membership.objects.get(user=gus).role == "owner"
+
+
+def test_an_unknown_role_changes_nothing(ada: User, mia: User) -> None:
+    answer = signed_in(ada).post(f"/o/acme/team/{mia.public_id}/", {"role": "root"})
+    assert answer.context["form"].errors
+    assert role_of(mia) == "member"
+
+
+def test_after_a_while_the_password_is_asked_for_and_the_work_goes_on(ada: User, mia: User) -> None:
+    client = signed_in(ada, recently=False)
+    url = f"/o/acme/team/{mia.public_id}/"
+    asked = client.post(url, {"role": "billing"})
+    assert asked["Location"].startswith("/account/confirm/")
+    assert role_of(mia) == "member"
+    wrong = client.post(asked["Location"], {"password": "guess", "next": url})
+    assert wrong.status_code == 200
+    assert role_of(mia) == "member"
+    done = client.post(asked["Location"], {"password": "correct horse battery", "next": url})
+    assert done["Location"] == "/o/acme/team/"
+    assert role_of(mia) == "billing"
+
+
+def test_two_owners_leaving_at_once_leave_one(committed_db: Any, acme: Organisation) -> None:
+    make_member(acme, "otto@acme.example", Role.OWNER)
+    memberships = list(Membership.objects.filter(role=Role.OWNER))
+
+    def leave(membership: Membership) -> str:
+        try:
+            accounts.leave_organisation(
+                membership=membership, actor=accounts.SYSTEM_ACTOR, now=utc_now()
+            )
+        except accounts.LastOwner:
+            return "refused"
+        finally:
+            connection.close()
+        return "left"
+
+    for _round in range(5):
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = list(pool.map(leave, memberships))
+        assert sorted(outcomes) == ["left", "refused"]
+        [remaining] = Membership.objects.filter(role=Role.OWNER)
+        gone = next(m for m in memberships if m.pk != remaining.pk)
+        again = Membership.objects.create(organisation=acme, user_id=gone.user_id, role=Role.OWNER)
+        memberships = [remaining, again]
+
+
+def test_owners_demoting_each_other_at_once_leave_one(
+    committed_db: Any, acme: Organisation
+) -> None:
+    make_member(acme, "otto@acme.example", Role.OWNER)
+
+    def demote(membership: Membership) -> str:
+        try:
+            accounts.change_role(
+                membership=membership,
+                role=Role.MEMBER,
+                actor=accounts.SYSTEM_ACTOR,
+                now=utc_now(),
+            )
+        except accounts.LastOwner:
+            return "refused"
+        finally:
+            connection.close()
+        return "demoted"
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(demote, Membership.objects.filter(role=Role.OWNER)))
+    assert sorted(outcomes) == ["demoted", "refused"]
+    assert Membership.objects.filter(role=Role.OWNER).count() == 1
+
+
+def test_anonymous_visitors_are_asked_to_sign_in(client: Client, acme: Organisation) -> None:
+    for path in ("team/", "keys/", "settings/", "audit/", "leave/"):
+        answer = client.get(f"/o/acme/{path}")
+        assert answer["Location"] == f"/login/?next=/o/acme/{path}"
