@@ -1,5 +1,4 @@
-"""Providers for the tests of this room."""
+"""Providers, and keys of tenants, for the tests of this room."""
 
-import pytest
-
-from tests.partners.fixtures import *  # noqa: F403 (fixtures are found by name)
+from tests.api.fixtures import *  # noqa: F403 (fixtures are found by name)
+from tests.partners.fixtures import *  # noqa: F403

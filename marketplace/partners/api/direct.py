@@ -21,7 +21,7 @@ from marketplace.partners.serializers.direct import (
 )
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import Conflict, NotFound, Rejected
-from portal.kernel.rest.idempotency import read_idempotency_key
+from portal.kernel.rest.idempotency import KeyReused, read_idempotency_key
 
 HOLD = {
     "id": "hld_01kb7zd9h0j1k2m3n4p5q6r7s8",
@@ -70,14 +70,17 @@ class HoldsView(DirectView):
         # The ledger remembers holds by their key itself, refusals included.
         key = read_idempotency_key(request)
         wanted = self.read_body(NewHoldSerializer)
-        hold = partners.place_direct_hold(
-            provider=self.provider,
-            token=wanted["grant"],
-            wish=read_wish(wanted),
-            idempotency_key=key,
-            request_id=str(get_contextvars().get("request_id", "")),
-            now=utc_now(),
-        )
+        try:
+            hold = partners.place_direct_hold(
+                provider=self.provider,
+                token=wanted["grant"],
+                wish=read_wish(wanted),
+                idempotency_key=key,
+                request_id=str(get_contextvars().get("request_id", "")),
+                now=utc_now(),
+            )
+        except partners.HoldKeyReused as reused:
+            raise KeyReused() from reused
         return Response(HoldSerializer(hold).data, status=201)
 
 

@@ -1,6 +1,7 @@
 """Writes of the partners room, by topic: signing keys, grants, holds, reported usage."""
 
 from marketplace.partners.services.grants import IssuedGrant, issue_grant, read_grant
+from marketplace.partners.services.hold_refusals import HoldKeyReused
 from marketplace.partners.services.holds import (
     DirectHold,
     Wish,
@@ -13,6 +14,7 @@ from marketplace.partners.services.usage_reports import UsageAnswer, UsageReport
 
 __all__ = [
     "DirectHold",
+    "HoldKeyReused",
     "IssuedGrant",
     "UsageAnswer",
     "UsageReport",
