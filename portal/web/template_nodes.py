@@ -40,6 +40,7 @@ class CardNode(template.Node):
 
     def render(self, context: Context) -> SafeString:
         options = {name: value.resolve(context) for name, value in self.options.items()}
+        assert context.template  # a node is only rendered inside a template
         box = context.template.engine.get_template("components/card.html")
         with context.push(**{**CARD_DEFAULTS, **options}, body=self.nodes.render(context)):
             return box.render(context)

@@ -8,7 +8,7 @@ The language is the active one; the timezone is the organisation's and always gi
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, Protocol
 from zoneinfo import ZoneInfo
 
@@ -42,10 +42,10 @@ class RunOut(Protocol):
 def _dashed(write: Callable[Concatenate[Any, P], str]) -> Callable[Concatenate[Any, P], str]:
     """A missing value is "—": None, or the empty text that templates make of unknown names."""
 
-    @wraps(write)
-    def write_or_dash(value: Any, *args: P.args, **kwargs: P.kwargs) -> str:
+    def write_or_dash(value: Any, /, *args: P.args, **kwargs: P.kwargs) -> str:
         return DASH if value is None or value == "" else write(value, *args, **kwargs)
 
+    update_wrapper(write_or_dash, write)
     return write_or_dash
 
 
