@@ -84,6 +84,14 @@ class LiveSite:
     def read_log(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def wait_for_log(self, text: str, seconds: float = 10) -> str:
+        """The log once ``text`` is in it; a line may be written just after the answer."""
+        give_up_at = time.monotonic() + seconds
+        while text not in (log := self.read_log()):
+            assert time.monotonic() < give_up_at, f"{text!r} is not in the log:\n{log}"
+            time.sleep(0.05)
+        return log
+
     def list_mails(self) -> list[Path]:
         """Files of the mails that the site sent, oldest first."""
         return sorted((self.database.var / "mail").glob("*.eml"))

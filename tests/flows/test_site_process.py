@@ -21,14 +21,12 @@ def test_site_answers_and_survives_a_kill_at_the_same_address(live_site: LiveSit
     live_site.start()
 
     assert fetch(f"{live_site.url}/healthz/live")[0] == 200
-    assert '"path": "/healthz/live"' in live_site.read_log()
 
 
 def test_log_has_no_query_string(live_site: LiveSite) -> None:
     fetch(f"{live_site.url}/healthz/live?token=s3cret")
 
-    assert "/healthz/live" in live_site.read_log()
-    assert "s3cret" not in live_site.read_log()
+    assert "s3cret" not in live_site.wait_for_log('"path": "/healthz/live"')
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
