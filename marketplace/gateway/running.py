@@ -57,7 +57,7 @@ class Gateway:
             patience = limits.drain_seconds + settings.HOLD_MARGIN_SECONDS
             await asyncio.wait(self._tasks, timeout=patience)
         await self.upstream.close()
-        self.database.close()
+        await asyncio.to_thread(self.database.close)
 
 
 class Attempts:

@@ -14,6 +14,7 @@ from marketplace.ledger import selectors as ledger
 from marketplace.ledger.models import Hold, Wallet
 from marketplace.metering.models import Call, UsageCharge
 from tests.cast import make_key
+from tests.gateway.thread_site import ThreadSite
 from tests.market import give_tokens
 from tests.partners.cast import make_live_service, make_model, make_provider
 from tests.server import LiveSite
@@ -29,7 +30,7 @@ FAKE_CALL_COST = 12 * 200 + 5 * 800
 class Market:
     """acme with a key and tokens; provider rhine with a chat and an embeddings service."""
 
-    site: LiveSite
+    site: LiveSite | ThreadSite
     acme: Organisation
     key: ApiKey
     secret: str
@@ -89,7 +90,9 @@ def _lower(headers: Any) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def build_market(site: LiveSite, acme: Organisation, *, millitokens: int | None = None) -> Market:
+def build_market(
+    site: LiveSite | ThreadSite, acme: Organisation, *, millitokens: int | None = None
+) -> Market:
     give_tokens(acme, **({} if millitokens is None else {"millitokens": millitokens}))
     key, secret = make_key(acme)
     provider = make_provider("Rhine")
