@@ -21,10 +21,10 @@ class ServiceChoice:
 
 
 ListServices = Callable[[], Sequence[ServiceChoice]]
-# Millitokens spent within the present period of each key's cap, by the key's public id.
+# Millitokens spent in this month so far, by the key's public id; keys may be missing.
 SpendByKey = Callable[[Organisation, Sequence[ApiKey]], Mapping[str, int]]
 # (organisation, the verified owner's address, now); runs inside the verifying transaction.
-OnVerified = Callable[[Organisation, str, datetime], None]
+OnVerified = Callable[[Organisation, str, datetime], object]
 
 
 @dataclass
