@@ -1,0 +1,303 @@
+"""Every check finds the drift that is injected here, acts on it when seen twice, and a healthy
+book raises nothing. Clones of the database, since the snapshot reads what is committed."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from accounts.models import Organisation, User
+from accounts.services import SYSTEM_ACTOR
+from marketplace.catalog.models import Service
+from marketplace.ledger import services as ledger
+from marketplace.ledger.models import Entry, Hold, Lot, Wallet
+from marketplace.ledger.selectors import get_balance
+from marketplace.metering import services as metering
+from marketplace.metering.models import Call
+from marketplace.reconciliation import selectors, services
+from marketplace.reconciliation.models import Finding, FindingState, Run
+from marketplace.reconciliation.snapshot import fetch_rows, open_snapshot
+from portal.kernel.clock import utc_now
+from portal.kernel.errors import DomainError
+from tests.cast import make_key
+from tests.market import give_tokens, make_call, open_call
+
+pytest_plugins = ["tests.partners.fixtures"]
+pytestmark = pytest.mark.usefixtures("committed_db")
+
+
+@pytest.fixture
+def key(committed_db: Any, acme: Organisation) -> str:
+    return make_key(acme)[1]
+
+
+@pytest.fixture
+def book(acme: Organisation, key: str, rhine_service: Service) -> Wallet:
+    """acme's wallet after a grant, two calls, one failure and one call that still runs."""
+    give_tokens(acme)
+    make_call(key, rhine_service)
+    make_call(key, rhine_service, prompt_tokens=7, completion_tokens=3)
+    make_call(key, rhine_service, status="failed")
+    open_call(key, rhine_service)
+    return Wallet.objects.get(owner_key=acme.public_id, unit="live", scope="")
+
+
+def run_twice() -> Run:
+    services.reconcile_balances(trigger="command", now=utc_now())
+    return services.reconcile_balances(trigger="command", now=utc_now())
+
+
+def inject(sql: str, *parameters: object) -> None:
+    """Write past every trigger, as the owner of the database could."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal"
+            )
+            drop = 'DROP TRIGGER "{name}" ON {table}'
+        else:
+            cursor.execute("SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'")
+            drop = 'DROP TRIGGER "{name}"'
+        for table, name in cursor.fetchall():
+            cursor.execute(drop.format(table=table, name=name))
+        cursor.execute(sql, parameters)
+
+
+def test_a_healthy_book_raises_nothing(book: Wallet) -> None:
+    run = run_twice()
+    assert not Finding.objects.exists()
+    assert [row["differences"] for row in run.checks] == [0] * len(run.checks)
+    live = run.equation["live"]
+    assert live["gap"] == "0"
+    book.refresh_from_db()
+    assert int(live["closing"]) == book.posted_millitokens
+    assert int(live["grant"]) + int(live["capture"]) == book.posted_millitokens
+    assert int(live["held"]) == book.held_millitokens > 0
+
+
+def _raise_posted(wallet: Wallet) -> None:
+    inject(
+        "UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5 WHERE id = %s",
+        wallet.pk,
+    )
+
+
+def _break_chain(wallet: Wallet) -> None:
+    entry = Entry.objects.filter(wallet=wallet).order_by("wallet_seq")[1]
+    inject(
+        "UPDATE ledger_entry SET wallet_after_millitokens = wallet_after_millitokens + 1"
+        " WHERE id = %s",
+        entry.pk,
+    )
+
+
+def _lose_an_entry(wallet: Wallet) -> None:
+    entry = Entry.objects.filter(wallet=wallet).order_by("wallet_seq")[1]
+    inject("DELETE FROM ledger_entry WHERE id = %s", entry.pk)
+
+
+def _skip_a_number(wallet: Wallet) -> None:
+    inject("UPDATE ledger_wallet SET seq = seq + 1 WHERE id = %s", wallet.pk)
+
+
+def _forget_a_reservation(wallet: Wallet) -> None:
+    inject("UPDATE ledger_wallet SET held_millitokens = 0 WHERE id = %s", wallet.pk)
+
+
+def _shrink_a_lot(wallet: Wallet) -> None:
+    inject(
+        "UPDATE ledger_lot SET remaining_millitokens = remaining_millitokens - 1"
+        " WHERE wallet_id = %s",
+        wallet.pk,
+    )
+
+
+def _charge_less_than_captured(wallet: Wallet) -> None:
+    inject(
+        "UPDATE metering_usagecharge SET amount_millitokens = amount_millitokens - 1"
+        " WHERE id = (SELECT MIN(id) FROM metering_usagecharge)"
+    )
+
+
+def _capture_without_charge(wallet: Wallet) -> None:
+    inject("DELETE FROM metering_usagecharge WHERE id = (SELECT MIN(id) FROM metering_usagecharge)")
+
+
+@pytest.mark.parametrize(
+    ("number", "drift"),
+    [
+        (1, _raise_posted),
+        (2, _break_chain),
+        (2, _lose_an_entry),
+        (2, _skip_a_number),
+        (3, _forget_a_reservation),
+        (4, _shrink_a_lot),
+        (9, _charge_less_than_captured),
+        (9, _capture_without_charge),
+    ],
+)
+def test_a_drift_is_found_and_the_wallet_frozen(
+    book: Wallet, key: str, rhine_service: Service, number: int, drift: Callable[[Wallet], None]
+) -> None:
+    drift(book)
+    services.reconcile_balances(trigger="command", now=utc_now())
+    assert set(Finding.objects.values_list("state", flat=True)) == {FindingState.SUSPECTED}
+    book.refresh_from_db()
+    assert not book.frozen  # seen once: nothing is done yet
+
+    services.reconcile_balances(trigger="command", now=utc_now())
+    found = Finding.objects.filter(check_number=number)
+    assert found and all(finding.state == FindingState.OPEN for finding in found)
+    assert all(finding.froze_wallet for finding in found)
+    book.refresh_from_db()
+    assert book.frozen
+    with pytest.raises(AssertionError, match="wallet_frozen"):
+        open_call(key, rhine_service)
+
+
+def test_entries_that_join_two_units_are_found(book: Wallet, acme: Organisation) -> None:
+    ledger.grant_lot(
+        owner_key=acme.public_id,
+        unit="test",
+        reference="test-grant",
+        kind="grant",
+        face_millitokens=1000,
+        debits=[("promotion", "operator", 1000)],
+        now=utc_now(),
+    )
+    inject(
+        "UPDATE ledger_entry SET debit_account_id ="
+        " (SELECT id FROM ledger_account WHERE kind = 'promotion' AND unit = 'test')"
+        " WHERE id = (SELECT MIN(id) FROM ledger_entry)"
+    )
+    run_twice()
+    subjects = set(Finding.objects.filter(check_number=5).values_list("subject", flat=True))
+    assert {"unit:live", "unit:test"} < subjects
+    assert any(subject.startswith("entry:") for subject in subjects)
+
+
+def test_an_empty_transaction_is_found(book: Wallet) -> None:
+    entry = Entry.objects.filter(wallet=book).order_by("wallet_seq")[1]
+    inject("DELETE FROM ledger_entry WHERE transaction_id = %s", entry.transaction_id)
+    run_twice()
+    assert Finding.objects.filter(
+        check_number=5, subject=f"transaction:{entry.transaction.public_id}"
+    ).exists()
+
+
+def test_a_stray_reservation_is_freed(book: Wallet) -> None:
+    held = book.held_millitokens
+    inject(
+        "UPDATE ledger_wallet SET held_millitokens = held_millitokens + 77 WHERE id = %s", book.pk
+    )
+    run_twice()
+    book.refresh_from_db()
+    assert book.held_millitokens == held
+    assert not book.frozen
+    finding = Finding.objects.get()
+    assert (finding.check_number, finding.state) == (3, FindingState.RESOLVED)
+    assert "77" in finding.note
+
+
+def test_an_overdue_hold_is_expired_and_its_call_lost(book: Wallet) -> None:
+    call = Call.objects.get(status="open")
+    inject("UPDATE ledger_hold SET expires_at = %s WHERE state = 'pending'", _long_ago())
+    run_twice()
+    book.refresh_from_db()
+    call.refresh_from_db()
+    assert book.held_millitokens == 0
+    assert (call.status, call.cost_millitokens) == ("lost", 0)
+    assert Hold.objects.filter(state="pending").count() == 0
+    assert Finding.objects.get(check_number=6).state == FindingState.RESOLVED
+
+
+def test_an_overdue_lot_goes_to_breakage(acme: Organisation, book: Wallet) -> None:
+    make_lot = give_tokens(acme, 5000, reference="short")
+    inject("UPDATE ledger_lot SET expires_at = %s WHERE id = %s", _long_ago(), make_lot.pk)
+    inject("UPDATE ledger_wallet SET next_expiry_at = %s WHERE id = %s", _long_ago(), book.pk)
+    before = get_balance(owner_key=acme.public_id, unit="live").posted
+    run_twice()
+    assert get_balance(owner_key=acme.public_id, unit="live").posted == before - 5000
+    assert Lot.objects.get(pk=make_lot.pk).remaining_millitokens == 0
+    assert Finding.objects.get(check_number=7).state == FindingState.RESOLVED
+    assert run_twice().equation["live"]["gap"] == "0"
+
+
+def _long_ago() -> object:
+    moment = utc_now() - timedelta(hours=1)
+    return moment if connection.vendor == "postgresql" else moment.replace(tzinfo=None)
+
+
+def test_what_is_seen_once_only_is_forgotten(book: Wallet) -> None:
+    _raise_posted(book)
+    services.reconcile_balances(trigger="command", now=utc_now())
+    assert Finding.objects.filter(state=FindingState.SUSPECTED).exists()
+    inject(
+        "UPDATE ledger_wallet SET posted_millitokens = posted_millitokens - 5 WHERE id = %s",
+        book.pk,
+    )
+    services.reconcile_balances(trigger="command", now=utc_now())
+    assert not Finding.objects.exists()
+
+
+def test_repairs_stop_at_the_cap(book: Wallet, settings: Any) -> None:
+    settings.RECONCILE_MAX_REPAIRS = 0
+    inject(
+        "UPDATE ledger_wallet SET held_millitokens = held_millitokens + 77 WHERE id = %s", book.pk
+    )
+    held = Wallet.objects.get(pk=book.pk).held_millitokens
+    run_twice()
+    assert Wallet.objects.get(pk=book.pk).held_millitokens == held
+    assert list(selectors.list_findings()) == list(Finding.objects.filter(check_number=3))
+
+
+def test_resolving_lifts_the_freeze_and_needs_a_note(book: Wallet, sam: User) -> None:
+    _raise_posted(book)
+    run_twice()
+    finding = Finding.objects.get(check_number=1)
+    with pytest.raises(DomainError):
+        services.resolve_finding(
+            finding=finding, note=" ", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
+        )
+    assert Wallet.objects.get(pk=book.pk).frozen
+    for open_finding in Finding.objects.exclude(state=FindingState.RESOLVED):
+        services.resolve_finding(
+            finding=open_finding,
+            note="Set back by hand.",
+            user=sam,
+            actor=SYSTEM_ACTOR,
+            now=utc_now(),
+        )
+    assert not Wallet.objects.get(pk=book.pk).frozen
+    with pytest.raises(DomainError):
+        services.resolve_finding(
+            finding=finding, note="Again.", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
+        )
+
+
+def test_the_command_tells_by_its_exit_code(book: Wallet, capsys: Any) -> None:
+    call_command("reconcile_balances")
+    assert "The books balance" in capsys.readouterr().out
+    _raise_posted(book)
+    with pytest.raises(SystemExit) as stopped:
+        call_command("reconcile_balances")
+    assert stopped.value.code == 1
+    assert "FINDING" in capsys.readouterr().out
+
+
+def test_the_snapshot_blocks_no_writer(book: Wallet, key: str, rhine_service: Service) -> None:
+    count = "SELECT COUNT(*) AS n FROM metering_call"
+    with open_snapshot() as cursor:
+        before = fetch_rows(cursor, count, [])[0]["n"]
+        make_call(key, rhine_service)
+        assert fetch_rows(cursor, count, [])[0]["n"] == before
+    assert Call.objects.count() == before + 1
+
+
+def test_lost_roll_ups_do_not_matter_to_the_books(book: Wallet) -> None:
+    metering.roll_up_usage(now=utc_now())
+    run_twice()
+    assert not Finding.objects.exists()
