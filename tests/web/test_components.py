@@ -142,7 +142,7 @@ def test_code_stacks_and_each_sample_can_be_copied() -> None:
     snippets = [("curl", "curl", "curl <url>"), ("python", "Python", "print(1)")]
     html = render("{% code_tabs snippets %}", snippets=snippets)
     assert "curl &lt;url&gt;" in html
-    assert html.count("<h3>") == 2
+    assert html.count("code-name") == 2
     for target in re.findall(r'data-copy="([^"]+)"', html):
         assert f'id="{target}"' in html
 

@@ -11,7 +11,7 @@ for (const [index, group] of document.querySelectorAll("[data-code-tabs]:not([ro
   list.setAttribute("aria-label", group.getAttribute("aria-label"));
   const tabs = panels.map((panel) => {
     const tab = document.createElement("button");
-    const heading = panel.querySelector("h3");
+    const heading = panel.querySelector(".code-name");
     tab.type = "button";
     tab.textContent = heading.textContent;
     tab.id = `${panel.id}-tab-${index}`;
