@@ -17,6 +17,7 @@ from marketplace.catalog.selectors.listings import (
     list_services,
 )
 from marketplace.catalog.selectors.lookups import (
+    ServiceNotFound,
     get_model,
     get_price_in_force,
     get_provider,
@@ -36,6 +37,7 @@ __all__ = [
     "Listing",
     "Option",
     "ServiceCard",
+    "ServiceNotFound",
     "find_callable_services",
     "forget_callable_services",
     "get_model",

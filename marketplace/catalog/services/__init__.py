@@ -18,6 +18,7 @@ from marketplace.catalog.services.listings import (
     create_service,
     update_service,
 )
+from marketplace.catalog.services.operator import connect_service, set_commission
 from marketplace.catalog.services.prices import (
     PriceRejected,
     PriceRiseNeedsNotice,
@@ -58,6 +59,7 @@ __all__ = [
     "UnderReview",
     "WrongStatus",
     "add_price_version",
+    "connect_service",
     "create_provider",
     "create_service",
     "decide_review",
@@ -66,6 +68,7 @@ __all__ = [
     "resume_service",
     "retire_service",
     "save_model",
+    "set_commission",
     "submit_for_review",
     "update_provider",
     "update_service",
