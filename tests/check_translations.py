@@ -15,7 +15,7 @@ from pathlib import Path
 
 import django
 from babel.messages.catalog import Catalog, Message
-from babel.messages.pofile import read_po
+from babel.messages.pofile import read_po, write_po
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
@@ -50,7 +50,8 @@ def collect_texts(copy: Path) -> Path:
             ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.mo", "static")
         )
     locale = copy / "portal" / "locale"
-    locale.mkdir(exist_ok=True)
+    for language in LANGUAGES:
+        _begin_catalogue(locale / language / "LC_MESSAGES" / "django.po", language)
     settings.LOCALE_PATHS = [str(locale)]
     before = Path.cwd()
     os.chdir(copy)
@@ -68,6 +69,15 @@ def collect_texts(copy: Path) -> Path:
     finally:
         os.chdir(before)
     return locale
+
+
+def _begin_catalogue(path: Path, language: str) -> None:
+    """A header that knows how many plural forms there are; ``makemessages`` would write two."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        write_po(file, Catalog(locale=language, fuzzy=False))
 
 
 def find_problems(locale: Path, language: str) -> Iterator[str]:
