@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.cache import cache
 from playwright.sync_api import BrowserContext, Page
 from pytest_django.plugin import DjangoDbBlocker
 
+from marketplace.catalog import selectors as catalog
 from tests.browser import CHROMIUM, PageWatch, launch_options
 from tests.databases import (
     TEMPLATE,
@@ -114,10 +116,10 @@ def _quick_passwords(settings: object) -> None:
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> None:
-    """Rate limits and throttles count in the cache: no test inherits another's."""
-    from django.core.cache import cache
-
+    """Rate limits and throttles count in the cache, and the catalogue remembers for seconds what
+    may be called: no test inherits another's."""
     cache.clear()
+    catalog.forget_callable_services()
 
 
 @pytest.fixture(scope="session")
