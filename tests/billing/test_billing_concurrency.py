@@ -1,0 +1,217 @@
+"""Many at once and killed at every moment: real threads, real processes, real commits."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.db import connection, connections
+
+from accounts.models import Organisation
+from marketplace.billing import services
+from marketplace.billing.models import (
+    Attempt,
+    InboxEvent,
+    Order,
+    Receipt,
+    ReceiptCounter,
+    SandboxSession,
+)
+from marketplace.billing.sandbox import delivery, processor
+from marketplace.billing.services.inbox import LEASE
+from portal.kernel.clock import utc_now
+from tests.billing.shop import (
+    balance_of,
+    credited_once,
+    make_pack,
+    open_order,
+    pay,
+    post,
+    signed,
+    start_order,
+    untouched,
+)
+from tests.cast import make_organisation
+from tests.databases import CommittedDatabase
+
+
+def at_once(count: int, act: Callable[[int], object]) -> list[object]:
+    """``act`` in so many threads that start together; what each returned or raised."""
+    barrier = threading.Barrier(count)
+    results: list[object] = [None] * count
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            results[number] = act(number)
+        except Exception as error:
+            results[number] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+@pytest.fixture
+def acme_with_order(committed_db: CommittedDatabase) -> tuple[Organisation, Order, SandboxSession]:
+    acme = make_organisation("Acme Ltd", slug="acme")
+    order, session = open_order(acme, make_pack())
+    return acme, order, session
+
+
+def test_the_same_event_twenty_times_at_once(acme_with_order) -> None:
+    acme, order, session = acme_with_order
+    body, headers = signed(pay(session)[0])
+
+    def act(_number: int) -> int:
+        status = post(body, headers).status_code
+        services.drive_inbox(now=utc_now())
+        return status
+
+    assert at_once(20, act) == [200] * 20
+    assert InboxEvent.objects.get().state == "done"
+    assert credited_once(order)
+    assert balance_of(acme) == order.total_millitokens
+
+
+def test_everybody_settles_at_once(acme_with_order) -> None:
+    """Webhook, sweep, reconciliation and an impatient buyer, five of each."""
+    acme, order, session = acme_with_order
+    events = pay(session)
+    ways = [
+        lambda: post(*signed(events[0])) and services.drive_inbox(now=utc_now()),
+        lambda: services.sweep_orders(now=utc_now()),
+        lambda: services.settle_order(order_public_id=order.public_id, now=utc_now()),
+        delivery.deliver_due_events,
+    ]
+    results = at_once(20, lambda number: ways[number % 4]())
+    assert not [result for result in results if isinstance(result, Exception)]
+    assert credited_once(order)
+    assert balance_of(acme) == order.total_millitokens
+
+
+def test_one_key_in_twenty_submits_is_one_order(committed_db: CommittedDatabase) -> None:
+    acme, pack = make_organisation("Acme Ltd", slug="acme"), make_pack()
+
+    def act(_number: int) -> tuple[str, str]:
+        order = start_order(acme, pack, key="form")
+        return order.public_id, services.open_payment(order=order, now=utc_now())
+
+    assert len(set(at_once(20, act))) == 1
+    assert Order.objects.count() == Attempt.objects.count() == SandboxSession.objects.count() == 1
+
+
+def test_two_tabs_paying_one_order_pay_once(acme_with_order) -> None:
+    acme, order, session = acme_with_order
+
+    def act(_number: int) -> bool:
+        paid = processor.pay(session_id=session.session_id, now=utc_now())
+        delivery.deliver_due_events()
+        return paid
+
+    assert sorted(at_once(8, act)) == [False] * 7 + [True]
+    services.drive_inbox(now=utc_now())
+    assert credited_once(order)
+    assert balance_of(acme) == order.total_millitokens
+
+
+def test_paying_against_cancelling_ends_one_way_or_the_other(
+    committed_db: CommittedDatabase,
+) -> None:
+    from accounts.services import SYSTEM_ACTOR
+
+    acme, pack = make_organisation("Acme Ltd", slug="acme"), make_pack()
+    credited = 0
+    for round_ in range(6):
+        order, session = open_order(acme, pack, key=f"k{round_}")
+
+        def act(number: int, order: Order = order, session: SandboxSession = session) -> object:
+            if number:
+                return services.cancel_order(order=order, actor=SYSTEM_ACTOR, now=utc_now())
+            return processor.pay(session_id=session.session_id, now=utc_now())
+
+        paid, _cancelled = at_once(2, act)
+        services.settle_order(
+            order_public_id=order.public_id, object_id=session.session_id, now=utc_now()
+        )
+        order.refresh_from_db()
+        assert order.status == ("paid" if paid else "cancelled")
+        credited += bool(paid)
+        assert credited_once(order) if paid else untouched(order)
+    assert balance_of(acme) == credited * 105_000_000_000
+
+
+def test_receipt_numbers_have_no_gaps_and_no_doubles(committed_db: CommittedDatabase) -> None:
+    pack = make_pack()
+    orders = []
+    for number in range(12):
+        order, session = open_order(make_organisation(f"Company {number}"), pack)
+        pay(session)
+        orders.append(order)
+    at_once(
+        12,
+        lambda number: services.settle_order(
+            order_public_id=orders[number].public_id, now=utc_now()
+        ),
+    )
+    numbers = sorted(Receipt.objects.values_list("number", flat=True))
+    assert numbers == list(range(1, 13))
+    assert ReceiptCounter.objects.get().last_number == 12
+
+
+def test_a_worker_killed_at_any_statement_loses_and_doubles_nothing(
+    committed_db: CommittedDatabase,
+) -> None:
+    """A child process drives the event and kills itself (-9) before its n-th statement, for every
+    n until it survives. Each order is then finished by the next worker after the lease."""
+    acme, pack = make_organisation("Acme Ltd", slug="acme"), make_pack()
+    killed_with_credit = killed_without = 0
+    for statement in range(200):
+        order, session = open_order(acme, pack, key=f"k{statement}")
+        post(*signed(pay(session)[0]))
+        survived = _drive_in_child(kill_before=statement)
+        if survived:
+            break
+        order.refresh_from_db()
+        killed_with_credit += order.is_credited
+        killed_without += not order.is_credited
+        services.drive_inbox(now=utc_now())
+        services.drive_inbox(now=utc_now() + LEASE)
+        assert credited_once(order), statement
+        assert InboxEvent.objects.latest("id").state == "done"
+    assert survived
+    assert killed_without > 10
+    # Between the ledger's commit and the event's "done" lies the moment this test is named for.
+    assert killed_with_credit >= 1
+    assert credited_once(order)
+    assert balance_of(acme) == (statement + 1) * order.total_millitokens
+    numbers = sorted(Receipt.objects.values_list("number", flat=True))
+    assert numbers == list(range(1, statement + 2)), "a rolled-back number is given out again"
+
+
+def _drive_in_child(*, kill_before: int) -> bool:
+    """True when the child came to its end alive."""
+    connections.close_all()
+    child = os.fork()
+    if child == 0:
+        seen = 0
+
+        def kill_at_statement(execute, sql, params, many, context):
+            nonlocal seen
+            if seen == kill_before:
+                os.kill(os.getpid(), signal.SIGKILL)
+            seen += 1
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(kill_at_statement):
+            services.drive_inbox(now=utc_now())
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return not os.WIFSIGNALED(status)
