@@ -37,6 +37,10 @@ class DirectView(ProviderView):
 
     tags = ["Provider: direct mode"]
 
+    def require_hold(self, hold: str) -> None:
+        """A hold that is not the provider's is 404 before anything of the request is judged."""
+        partners.get_direct_call(provider=self.provider, hold_id=hold)
+
 
 class HoldsView(DirectView):
     """New holds."""
@@ -101,6 +105,7 @@ class ExtendView(DirectView):
         ],
     )
     def post(self, request: Request, hold: str) -> Response:
+        self.require_hold(hold)
         return self.answer_once(request, lambda key: self._extend(hold))
 
     def _extend(self, hold: str) -> Response:
@@ -138,6 +143,7 @@ class CaptureView(DirectView):
         ],
     )
     def post(self, request: Request, hold: str) -> Response:
+        self.require_hold(hold)
         said = self.read_body(CaptureSerializer)
         now = utc_now()
         (answer,) = partners.report_usage(

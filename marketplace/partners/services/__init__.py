@@ -6,6 +6,7 @@ from marketplace.partners.services.holds import (
     DirectHold,
     Wish,
     extend_direct_hold,
+    get_direct_call,
     place_direct_hold,
     release_direct_hold,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "UsageReport",
     "Wish",
     "extend_direct_hold",
+    "get_direct_call",
     "issue_grant",
     "list_published_keys",
     "place_direct_hold",

@@ -105,10 +105,11 @@ class ApiListView(ApiView, generics.ListAPIView):
     def get_queryset(self) -> QuerySet[Any]:
         if getattr(self, "swagger_fake_view", False):
             return super().get_queryset()
+        rows = self.list_rows()  # what is not there is said before what is wrong with the query
         if not hasattr(self, "filterset_class"):
             known = set(self.query_serializer().fields) if self.query_serializer else set()
             refuse_unknown_parameters(self.request, PAGE_PARAMETERS | known)
-        return self.list_rows()
+        return rows
 
 
 def refuse_unknown_parameters(request: Request, known: Collection[str]) -> None:
