@@ -124,6 +124,12 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 USES_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 if USES_SQLITE:
     DATABASES["default"]["OPTIONS"] = {**SQLITE_OPTIONS, "transaction_mode": "IMMEDIATE"}
+else:
+    # The ledger's statements are prepared once per connection (Django's own never are). Off for
+    # poolers that share a connection between transactions without knowing prepared statements.
+    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = (
+        0 if env.bool("DATABASE_PREPARED_STATEMENTS", default=True) else None
+    )
 
 # --- Languages and time -------------------------------------------------------------------
 LANGUAGE_CODE = "en"
