@@ -19,6 +19,11 @@ from django.db.backends.utils import CursorWrapper
 Row = tuple[Any, ...]
 
 
+# PostgreSQL expects 100 rows of any JSON, for which it would scan small tables whole, and keep that
+# plan while they grow. Each row carries its number; of an unknown range it expects next to none.
+FEW = "x.n BETWEEN 0 AND 1000000000"
+
+
 class StateChanged(RuntimeError):
     """A row was not as it was read under lock: a writer went round the ledger. Rolled back."""
 
@@ -33,7 +38,10 @@ class Statement:
         self.names = [column.split()[0] for column in columns.split(",")]
         extracted = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in self.names)
         sqlite = f"(SELECT {extracted} FROM json_each(%s)) AS v"  # noqa: S608 (constants)
-        postgresql = f"json_to_recordset(%s::json) AS v({columns})"
+        postgresql = (
+            f"(SELECT * FROM json_to_recordset(%s::json) AS x(n bigint, {columns})"  # noqa: S608
+            f" WHERE {FEW}) AS v"
+        )
         lock = f"FOR NO KEY UPDATE OF {lock}" if lock else ""
         self.text = text
         self.sets = text.count("{rows}")
@@ -119,7 +127,7 @@ def _cursor() -> CursorWrapper:
 def _execute(cursor: CursorWrapper, statement: Statement, rows: Iterable[Row]) -> None:
     names = statement.names
     encoded = orjson.dumps(
-        [dict(zip(names, row, strict=True)) for row in rows],
+        [{"n": n, **dict(zip(names, row, strict=True))} for n, row in enumerate(rows)],
         option=orjson.OPT_PASSTHROUGH_DATETIME,
         default=writable_moment,
     ).decode()

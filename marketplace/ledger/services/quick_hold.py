@@ -9,7 +9,7 @@ inserted hold moves balances.
 from datetime import datetime
 
 from marketplace.ledger.services.commands import HoldRequest, HoldResult
-from marketplace.ledger.sql import Statement, run
+from marketplace.ledger.sql import FEW, Statement, run
 from portal.kernel.public_ids import new_public_id
 
 _PLACE = Statement(
@@ -17,8 +17,8 @@ _PLACE = Statement(
     WITH q AS MATERIALIZED (
       SELECT v.* FROM {rows}
     ), demand AS MATERIALIZED (
-      SELECT d.* FROM q,
-        json_to_recordset(q.limits) AS d(subject text, period_start timestamptz, max bigint)
+      SELECT x.* FROM q, json_to_recordset(q.limits)
+        AS x(n bigint, subject text, period_start timestamptz, max bigint) WHERE {few}
     ), wallet AS MATERIALIZED (
       SELECT w.id FROM ledger_wallet w, q
       WHERE w.owner_key = q.owner_key AND w.unit = q.unit AND w.scope = '' AND NOT w.frozen
@@ -55,7 +55,7 @@ _PLACE = Statement(
       SELECT hold.id, allowed.id FROM hold, allowed
     )
     SELECT id FROM hold
-    """,
+    """.replace("{few}", FEW),
     columns="public_id text, owner_key text, unit text, scope text, key text, "
     "request_hash text, amount bigint, reference text, price_version text, now timestamptz, "
     "expires_at timestamptz, limits json",
@@ -81,11 +81,12 @@ def place_quickly(request: HoldRequest, *, now: datetime) -> HoldResult | None:
         request.expires_at,
         [
             {
+                "n": number,
                 "subject": demand.subject,
                 "period_start": demand.period_start,
                 "max": demand.max_millitokens,
             }
-            for demand in request.limits
+            for number, demand in enumerate(request.limits)
         ],
     )
     placed = run(_PLACE, [row]).rows
