@@ -43,6 +43,8 @@ class Behaviour:
     hang_after: int | None = None
     # Sent as the whole body instead of an answer.
     raw: bytes | None = None
+    # Sent as an event stream instead of an answer, each on its own, ``chunk_delay`` apart.
+    pieces: tuple[bytes, ...] = ()
     # The call waits until the test sets it.
     gate: threading.Event | None = None
     honours_max_tokens: bool = True
@@ -91,7 +93,7 @@ class FakeUpstream:
         assert self._ready.wait(START_SECONDS), "the fake upstream did not start"
 
     def stop(self) -> None:
-        if self._stopping is not None:
+        if self._stopping is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(START_SECONDS)
 
@@ -144,6 +146,8 @@ class FakeUpstream:
         call, behaviour = await self._begin(request)
         if failure := _fail(request, call, behaviour):
             return failure
+        if behaviour.pieces:
+            return await _send_pieces(request, call, behaviour)
         words = list(behaviour.words)
         limit = call.body.get("max_completion_tokens") or call.body.get("max_tokens")
         finish_reason = behaviour.finish_reason
@@ -249,6 +253,20 @@ def _fail(
             {"error": error}, status=behaviour.status, headers=behaviour.headers
         )
     return None
+
+
+async def _send_pieces(
+    request: web.Request, call: ReceivedCall, behaviour: Behaviour
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for piece in behaviour.pieces:
+        await response.write(piece)
+        call.chunks_sent += 1
+        await asyncio.sleep(behaviour.chunk_delay)
+    await response.write_eof()
+    call.ended = "answered"
+    return response
 
 
 def _usage(behaviour: Behaviour, completion_tokens: int) -> dict[str, Any]:
