@@ -22,6 +22,12 @@ class PaymentsUnavailable(DomainError):
     code, kind = "payments_unavailable", "unavailable"
 
 
+class ProviderSwitchedOff(PaymentsUnavailable):
+    """Payments by this provider are switched off on this site; nothing was charged."""
+
+    code = "payment_provider_off"
+
+
 class PaymentOutcomeUnknown(PaymentsUnavailable):
     """The call may or may not have arrived (time-out, 5xx): ask again under the same key."""
 

@@ -2,9 +2,13 @@
 
 from django.conf import settings
 
-from marketplace.billing.payment_provider import NO_PROVIDER, PaymentProvider, PaymentsUnavailable
+from marketplace.billing.payment_provider import (
+    NO_PROVIDER,
+    PaymentProvider,
+    PaymentsUnavailable,
+    ProviderSwitchedOff,
+)
 from marketplace.billing.sandbox.adapter import SandboxProvider
-from portal.kernel.errors import NotFound
 
 
 def sandbox_is_allowed() -> bool:
@@ -36,8 +40,8 @@ def get_default_provider() -> PaymentProvider:
 
 
 def get_payment_provider(name: str) -> PaymentProvider:
-    """By name, as orders and webhooks carry it. Raises NotFound when it is not switched on."""
+    """By name, as orders and webhooks carry it. Raises ProviderSwitchedOff."""
     for provider in list_payment_providers():
         if provider.name == name:
             return provider
-    raise NotFound(code="payment_provider_unknown")
+    raise ProviderSwitchedOff

@@ -48,7 +48,7 @@ def receive_event(
 ) -> Reception:
     """Verify one webhook over its raw body and store it; a worker is woken to do the rest.
 
-    Raises NotFound for an unknown provider, EventRefused for whatever is not genuine.
+    Raises ProviderSwitchedOff for an unknown one, EventRefused for whatever is not genuine.
     """
     door = get_payment_provider(provider)
     event = door.parse_event(body, headers, now=now)

@@ -11,10 +11,12 @@ from marketplace.billing import selectors, services
 from marketplace.billing.forms import OrderForm, make_form_key
 from marketplace.billing.models import Order
 from marketplace.billing.offers import MAX_QUANTITY, Offer, make_offer
-from marketplace.billing.payment_provider import PaymentsUnavailable
+from marketplace.billing.payment_provider import PaymentRefused, PaymentsUnavailable
 from marketplace.billing.views.packs import choose_currency
 from portal.kernel.clock import utc_now
-from portal.kernel.errors import Conflict, DomainError
+from portal.kernel.errors import DomainError
+
+STATUS_BY_KIND = {"conflict": 409, "unavailable": 503}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -51,7 +53,7 @@ def _order(request: OrganisationRequest) -> HttpResponse:
         )
     except DomainError as error:
         form.add_error(None, str(error))
-        return _render_refusal(request, form, status=409 if isinstance(error, Conflict) else 400)
+        return _render_refusal(request, form, status=STATUS_BY_KIND.get(error.kind, 400))
     return send_to_payment(request, order)
 
 
@@ -61,7 +63,7 @@ def send_to_payment(request: OrganisationRequest, order: Order) -> HttpResponse:
         address = services.open_payment(
             order=order, site_url=request.build_absolute_uri("/"), now=utc_now()
         )
-    except (services.OrderClosed, PaymentsUnavailable):
+    except (services.OrderClosed, PaymentsUnavailable, PaymentRefused):
         # The order's page says how it stands: paid already, closed, or still waiting.
         return redirect(
             "billing:order", organisation=request.organisation.slug, order=order.public_id

@@ -5,9 +5,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from marketplace.billing import services
-from marketplace.billing.payment_provider import EventRefused
+from marketplace.billing.payment_provider import EventRefused, ProviderSwitchedOff
 from portal.kernel.clock import utc_now
-from portal.kernel.errors import NotFound
 
 # Events are thin; a snapshot event of a real processor has a few kilobytes.
 MAX_BODY_BYTES = 256 * 1024
@@ -25,7 +24,7 @@ def inbox(request: HttpRequest, provider: str) -> HttpResponse:
         reception = services.receive_event(
             provider=provider, body=body, headers=headers, now=utc_now()
         )
-    except NotFound as error:
+    except ProviderSwitchedOff as error:
         return JsonResponse({"error": error.code}, status=404)
     except EventRefused as error:
         return JsonResponse({"error": error.code}, status=400)
