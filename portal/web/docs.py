@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 
 from marketplace.catalog import selectors as catalog
 from portal.kernel.clock import utc_now
+from portal.web.error_codes import ERROR_CODES
 from portal.web.snippets import build_snippets
 
 PAGES = {
@@ -38,6 +39,7 @@ def page(request: HttpRequest, page: str) -> HttpResponse:
         {
             "pages": PAGES,
             "current": page,
+            "errors": ERROR_CODES,
             "chat_snippets": build_snippets(model=chat),
             "embedding_snippets": build_snippets(model=embedding, modality="embedding")
             if embedding
