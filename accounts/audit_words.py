@@ -65,6 +65,13 @@ FIELDS = {
     "owner": _("owner"),
     "terms": _("terms of use"),
     "joined": _("joined"),
+    "tokens": _("tokens"),
+    "days": _("days"),
+    "status": _("state"),
+    "amount_minor": _("amount in minor units"),
+    "currency": _("currency"),
+    "quantity": _("quantity"),
+    "receipt": _("receipt"),
 }
 
 

@@ -16,8 +16,8 @@ class ServiceChoice:
 
     public_id: str
     label: str
-    # Services of one model stand together.
-    group: str
+    # False: a key that was confined to it still shows its name, but no new one can be.
+    offered: bool = True
 
 
 ListServices = Callable[[], Sequence[ServiceChoice]]

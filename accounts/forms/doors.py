@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.functional import lazy
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts import services
@@ -40,7 +40,9 @@ class JoinForm(SignupForm):
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
     terms = forms.BooleanField(
-        error_messages={"required": _("Please accept the terms of use to go on.")}
+        label=_("I accept the terms of use for myself and my company"),
+        help_text=lazy(lambda: _terms_link(), SafeString)(),
+        error_messages={"required": _("Please accept the terms of use to go on.")},
     )
     account_already_exists: bool
     field_order = ("email", "company", "password1", "terms")
@@ -49,7 +51,6 @@ class JoinForm(SignupForm):
         self.invitation = invitation
         super().__init__(*args, **kwargs)
         _plain(self, email=_("Work e-mail"), password1=_("Password"))
-        self.fields["terms"].label = lazy(_terms_label, SafeString)()
         # Two sentences read better than the validators' list.
         self.fields["password1"].help_text = _(
             "At least 10 characters. Not your e-mail address or a common password."
@@ -101,11 +102,8 @@ class JoinForm(SignupForm):
         return user
 
 
-def _terms_label() -> SafeString:
-    return format_html(
-        gettext('I accept the <a href="{url}">terms of use</a> for myself and my company.'),
-        url=reverse("accounts:terms"),
-    )
+def _terms_link() -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse("accounts:terms"), _("Read the terms of use"))
 
 
 def _plain(form: forms.Form, **labels: Any) -> None:

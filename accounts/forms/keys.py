@@ -1,7 +1,6 @@
 """API keys."""
 
 from datetime import datetime, time, timedelta
-from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -125,10 +124,9 @@ class RotateForm(forms.Form):
     once = forms.CharField(max_length=40, widget=forms.HiddenInput)
 
 
-def _service_choices() -> list[Any]:
-    """Grouped by model, as Django's widgets want them."""
-    services = sorted(hooks.list_services(), key=lambda service: (service.group, service.label))
-    return [
-        (group, [(service.public_id, service.label) for service in members])
-        for group, members in groupby(services, key=lambda service: service.group)
-    ]
+def _service_choices() -> list[tuple[str, str]]:
+    """Those that can be called now, by name."""
+    services = [service for service in hooks.list_services() if service.offered]
+    return sorted(
+        ((service.public_id, service.label) for service in services), key=lambda pair: pair[1]
+    )

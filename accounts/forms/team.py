@@ -16,10 +16,6 @@ class InviteForm(forms.Form):
         label=_("Role"),
         choices=Role.choices,
         initial=Role.MEMBER,
-        help_text=_(
-            "Members use services with keys of their own. Billing also buys and sees all usage. "
-            "Owners also manage team, settings and all keys."
-        ),
     )
 
 

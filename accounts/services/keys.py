@@ -236,7 +236,7 @@ def _settings_of(key: ApiKey) -> dict[str, Any]:
         "kind": str(key.kind),
         "scopes": key.scopes,
         "cap_millitokens": key.cap_millitokens,
-        "cap_period": str(key.cap_period),
+        "cap_period": str(key.cap_period) if key.cap_millitokens is not None else None,
         "expires_at": _iso(key.expires_at),
         "allowed_services": key.allowed_services,
     }

@@ -19,13 +19,13 @@ def connect_accounts() -> None:
 
 
 def _list_services() -> Sequence[ServiceChoice]:
-    """Live and test services that can be called now, by their names and places."""
+    """Live and test services; sample listings cannot be called until they are connected."""
     now = utc_now()
     return [
         ServiceChoice(
             public_id=service.public_id,
-            label=f"{service.provider_name} · {service.handle}",
-            group=service.model_name,
+            label=f"{service.model_name} · {service.provider_name} ({service.handle})",
+            offered=service.is_connected,
         )
         for unit in ("live", "test")
         for service in catalog.list_callable_services(unit=unit, now=now)

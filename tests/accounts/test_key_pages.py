@@ -31,8 +31,9 @@ def fill_in(client: Client, **changes: Any) -> Any:
 @pytest.fixture
 def two_services(monkeypatch: pytest.MonkeyPatch) -> None:
     choices = [
-        ServiceChoice(public_id="svc_a", label="Alpha in EU", group="Qwen3"),
-        ServiceChoice(public_id="svc_b", label="Beta in CN", group="Qwen3"),
+        ServiceChoice(public_id="svc_a", label="Alpha in EU"),
+        ServiceChoice(public_id="svc_b", label="Beta in CN"),
+        ServiceChoice(public_id="svc_c", label="Sample", offered=False),
     ]
     monkeypatch.setattr(hooks, "list_services", lambda: choices)
 
@@ -108,6 +109,7 @@ def test_all_settings_of_the_form_arrive(acme: Organisation, ada: User) -> None:
         ("expires_on", "9999-12-31"),
         ("expires_on", "soon"),
         ("allowed_services", ["svc_unknown"]),
+        ("allowed_services", ["svc_c"]),
     ],
 )
 def test_wrong_input_makes_no_key(mia: User, field: str, value: Any) -> None:
