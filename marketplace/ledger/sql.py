@@ -1,14 +1,15 @@
 """Statements over sets of rows, written once for both databases.
 
 A set of rows travels as one JSON parameter, so that a statement's text never depends on how many
-there are: PostgreSQL prepares it once per connection, and SQLite caches it. ``{rows}`` in a
-statement stands for that set, named ``v``; ``{lock}`` for PostgreSQL's row locks in the order of
-the query, which SQLite does not need inside BEGIN IMMEDIATE.
+there are: PostgreSQL prepares it once per connection, and SQLite caches it. In a statement,
+``{rows}`` stands for that set, named ``v``; ``{lock}`` for PostgreSQL's row locks in the order of
+the query, which SQLite does not need inside BEGIN IMMEDIATE; ``{after}`` for what an earlier
+statement, executed together with this one, has just inserted.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,7 +18,6 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 Row = tuple[Any, ...]
-
 
 # PostgreSQL expects 100 rows of any JSON, for which it would scan small tables whole, and keep that
 # plan while they grow. Each row carries its number; of an unknown range it expects next to none.
@@ -29,12 +29,21 @@ class StateChanged(RuntimeError):
 
 
 class Statement:
-    """SQL with ``{rows}`` and ``{lock}``; ``columns`` are "name type, …" of the set ``v``.
+    """SQL that reads, or writes and returns a row for each row written.
 
-    Types are bigint, text, boolean and timestamptz. ``lock`` names the table that is locked.
+    ``columns`` are "name type, …" of the set ``v`` (bigint, text, timestamptz, json). ``lock``
+    names the table that is locked. ``table`` is what an insert fills, for another's ``after``.
     """
 
-    def __init__(self, text: str, *, columns: str, lock: str = "") -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        columns: str,
+        lock: str = "",
+        table: str = "",
+        after: "Statement | None" = None,
+    ) -> None:
         self.names = [column.split()[0] for column in columns.split(",")]
         extracted = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in self.names)
         sqlite = f"(SELECT {extracted} FROM json_each(%s)) AS v"  # noqa: S608 (constants)
@@ -43,52 +52,44 @@ class Statement:
             f" WHERE {FEW}) AS v"
         )
         lock = f"FOR NO KEY UPDATE OF {lock}" if lock else ""
+        earlier = after.table if after else ""
         self.text = text
+        self.table: str = table
         self.sets = text.count("{rows}")
-        self.returns = text.lstrip().startswith("SELECT") or "RETURNING" in text
-        self.texts = {
-            "sqlite": text.replace("{rows}", sqlite).replace("{lock}", ""),
-            "postgresql": text.replace("{rows}", postgresql).replace("{lock}", lock),
-        }
+        self.writes = not text.lstrip().startswith("SELECT")
+        self.sqlite = (
+            text.replace("{rows}", sqlite).replace("{lock}", "").replace("{after}", earlier)
+        )
+        self.postgresql = (
+            text.replace("{rows}", postgresql)
+            .replace("{lock}", lock)
+            .replace("{after}", f"new_{earlier}")
+        )
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a statement returned, and how many rows it wrote."""
-
-    rows: list[Row]
-    count: int
-
-
-def run(statement: Statement, rows: Iterable[Row]) -> Result:
+def run(statement: Statement, rows: Iterable[Row]) -> list[Row]:
     """Execute for a set of rows, each a tuple in the order of the statement's columns."""
-    cursor = _cursor()
-    try:
-        _execute(cursor, statement, rows)
-        return _fetch(cursor, statement)
-    finally:
-        cursor.close()
+    text = statement.postgresql if connection.vendor == "postgresql" else statement.sqlite
+    with _cursor() as cursor:
+        cursor.execute(text, [_encode(statement, rows)] * statement.sets)
+        return cursor.fetchall()
 
 
-def run_together(*calls: tuple[Statement, Iterable[Row]]) -> list[Result]:
-    """Execute in this order inside a transaction; on PostgreSQL in one round trip.
+def run_together(*calls: tuple[Statement, Iterable[Row]]) -> list[list[Row]]:
+    """Execute several, all of them reads or all of them writes; on PostgreSQL as one statement.
 
-    Each statement sees what was committed when it began, so it may read what an earlier one
-    waited for under a lock.
+    There, reads take their locks in this order but see one snapshot: what must be read after a
+    lock was waited for goes into a later call.
     """
     if connection.vendor != "postgresql":
         return [run(statement, rows) for statement, rows in calls]
-    cursors = [_cursor() for _ in calls]
-    try:
-        with connection.wrap_database_errors, connection.connection.pipeline():
-            for cursor, (statement, rows) in zip(cursors, calls, strict=True):
-                _execute(cursor, statement, rows)
-        return [
-            _fetch(cursor, statement) for cursor, (statement, _) in zip(cursors, calls, strict=True)
-        ]
-    finally:
-        for cursor in cursors:
-            cursor.close()
+    parameters = []
+    for statement, rows in calls:
+        parameters += [_encode(statement, rows)] * statement.sets
+    with _cursor() as cursor:
+        cursor.execute(_compose(tuple(statement for statement, _ in calls)), parameters)
+        sets = cursor.fetchone()
+    return [[tuple(row.values()) for row in orjson.loads(rows)] if rows else [] for rows in sets]
 
 
 def moment(value: Any) -> datetime | None:
@@ -108,7 +109,7 @@ def writable_moment(value: datetime) -> str:
 
 
 class _PreparedCursor(psycopg.Cursor[Row]):
-    """Binds on the server and prepares at once, which Django's own cursor does not."""
+    """Binds on the server, so that statements can be prepared (settings: prepare_threshold)."""
 
     def execute(self, query: Any, params: Any = None, **kwargs: Any) -> "_PreparedCursor":
         super().execute(query, params, prepare=True, **kwargs)
@@ -124,18 +125,27 @@ def _cursor() -> CursorWrapper:
     return connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
 
 
-def _execute(cursor: CursorWrapper, statement: Statement, rows: Iterable[Row]) -> None:
+def _encode(statement: Statement, rows: Iterable[Row]) -> str:
     names = statement.names
-    encoded = orjson.dumps(
+    return orjson.dumps(
         [{"n": n, **dict(zip(names, row, strict=True))} for n, row in enumerate(rows)],
         option=orjson.OPT_PASSTHROUGH_DATETIME,
         default=writable_moment,
     ).decode()
-    cursor.execute(statement.texts[connection.vendor], [encoded] * statement.sets)
 
 
-def _fetch(cursor: CursorWrapper, statement: Statement) -> Result:
-    if not statement.returns:
-        return Result([], cursor.rowcount)
-    rows = cursor.fetchall()
-    return Result(rows, len(rows))
+@lru_cache(maxsize=256)
+def _compose(statements: Sequence[Statement]) -> str:
+    """One statement whose columns are the sets of rows that each returns, as JSON text."""
+    if len({statement.writes for statement in statements}) != 1:
+        raise ValueError("reads and writes don't go together")
+    ctes, outputs = [], []
+    for number, statement in enumerate(statements):
+        source = f"({statement.postgresql})"
+        if statement.writes:
+            name = f"new_{statement.table}" if statement.table else f"s{number}"
+            ctes.append(f"{name} AS {source}")
+            source = name
+        outputs.append(f"(SELECT json_agg(t)::text FROM {source} AS t)")  # noqa: S608
+    prefix = f"WITH {', '.join(ctes)} " if ctes else ""
+    return f"{prefix}SELECT {', '.join(outputs)}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from marketplace.ledger.sql import Statement, run
+from marketplace.ledger.sql import Row, Statement, run
 
 AccountKey = tuple[str, str, str]  # kind, owner_key, unit
 
@@ -15,7 +15,7 @@ FIND_ACCOUNTS = Statement(
 _MAKE_ACCOUNTS = Statement(
     "INSERT INTO ledger_account (kind, owner_key, unit) "
     "SELECT v.kind, v.owner_key, v.unit FROM {rows} "
-    "WHERE true ORDER BY v.kind, v.owner_key, v.unit ON CONFLICT DO NOTHING",
+    "WHERE true ORDER BY v.kind, v.owner_key, v.unit ON CONFLICT DO NOTHING RETURNING id",
     columns=_COLUMNS,
 )
 
@@ -30,6 +30,10 @@ def resolve_accounts(keys: Iterable[AccountKey]) -> dict[AccountKey, int]:
     return found
 
 
-def _find(keys: Iterable[AccountKey]) -> dict[AccountKey, int]:
-    rows = run(FIND_ACCOUNTS, sorted(keys)).rows
+def index_accounts(rows: Iterable[Row]) -> dict[AccountKey, int]:
+    """What FIND_ACCOUNTS has returned, by key."""
     return {(kind, owner_key, unit): account_id for kind, owner_key, unit, account_id in rows}
+
+
+def _find(keys: Iterable[AccountKey]) -> dict[AccountKey, int]:
+    return index_accounts(run(FIND_ACCOUNTS, sorted(keys)))

@@ -11,7 +11,7 @@ from marketplace.ledger.models import AccountKind, HoldState, TransactionKind
 from marketplace.ledger.services import reads
 from marketplace.ledger.services.accounts import AccountKey, resolve_accounts
 from marketplace.ledger.services.checks import check_capture_request
-from marketplace.ledger.services.commands import OPERATOR, CaptureRequest, CaptureResult, Credit
+from marketplace.ledger.services.commands import OPERATOR, CaptureRequest, CaptureResult
 from marketplace.ledger.services.draft import Draft, Heading, hash_request, match_lines
 from marketplace.ledger.services.extensions import available, extend, sources, wallets_of
 from marketplace.ledger.services.lot_expiry import expire_due_lots
@@ -62,15 +62,23 @@ def capture_holds(requests: Sequence[CaptureRequest], *, now: datetime) -> list[
 
 def _capture(requests: Sequence[CaptureRequest], now: datetime) -> list[CaptureResult]:
     """Empty when a hold is unknown."""
-    holds = reads.lock_holds(request.hold_id for request in requests)
     firsts: dict[str, CaptureRequest] = {}
     for request in requests:
         firsts.setdefault(request.hold_id, request)
-    if len(holds) < len(firsts):
+    locked = reads.lock_holds(
+        firsts, accounts_of=lambda hold: _account_keys(hold, firsts[hold.public_id])
+    )
+    if len(locked.holds) < len(firsts):
         return []
-    results = _find_resolved([hold for hold in holds.values() if not _is_capturable(hold)], firsts)
-    fresh = [request for hold_id, request in firsts.items() if hold_id not in results]
-    results |= _capture_fresh(fresh, holds, now) if fresh else {}
+    resolved = [hold for hold in locked.holds.values() if not _is_capturable(hold)]
+    results = _find_resolved(resolved, firsts)
+    fresh = [
+        (locked.holds[hold_id], request)
+        for hold_id, request in firsts.items()
+        if hold_id not in results
+    ]
+    if fresh:
+        results |= _capture_fresh(fresh, locked, now)
     return [_answer(request, firsts[request.hold_id], results) for request in requests]
 
 
@@ -87,28 +95,26 @@ def _answer(
 
 
 def _capture_fresh(
-    requests: Sequence[CaptureRequest], holds: dict[str, HoldRow], now: datetime
+    asked: Sequence[tuple[HoldRow, CaptureRequest]], locked: reads.Locked, now: datetime
 ) -> dict[str, CaptureResult]:
     """Capture holds that are pending or expired."""
     draft = Draft(now)
-    asked = [(holds[request.hold_id], request) for request in requests]
     needy = [hold for hold, request in asked if _needs_more(hold, request)]
-    generals = reads.load_around(
-        [hold for hold, _ in asked],
-        general_of={(hold.owner_key, hold.unit) for hold in needy},
-        with_lots=True,
-    )
-    if needy:
-        expire_due_lots(draft, wallets_of(needy, generals.values()))
-    accounts = resolve_accounts(_account_keys(asked))
-    results = {}
+    expire_due_lots(draft, wallets_of(needy, locked.generals))
+    accounts = dict(locked.accounts)
+    wanted = {key for hold, request in asked for key in _account_keys(hold, request)}
+    if missing := wanted - accounts.keys():
+        accounts |= resolve_accounts(missing)
+    posted = {}
     for hold, request in asked:
-        takes = _take(draft, hold, generals, request.amount_millitokens)
-        results[hold.public_id] = _post(draft, hold, request, takes, accounts)
+        takes = _take(draft, hold, locked.generals, request.amount_millitokens)
+        posted[hold.public_id] = _post(draft, hold, request, takes, accounts)
     pks = draft.flush()
     return {
-        hold_id: CaptureResult("captured", pks.get(transaction_id), transaction_id, *amounts)
-        for hold_id, (transaction_id, *amounts) in results.items()
+        hold_id: CaptureResult(
+            "captured", pks.get(transaction_id), transaction_id, captured, uncovered
+        )
+        for hold_id, (transaction_id, captured, uncovered) in posted.items()
     }
 
 
@@ -197,7 +203,7 @@ def _find_resolved(
     """What became of holds that can't be captured any more."""
     if not holds:
         return {}
-    captures = {row[0]: row[1:] for row in run(_FIND_CAPTURES, [(h.id,) for h in holds]).rows}
+    captures = {row[0]: row[1:] for row in run(_FIND_CAPTURES, [(hold.id,) for hold in holds])}
     results = {}
     for hold in holds:
         request = requests[hold.public_id]
@@ -220,13 +226,14 @@ def _needs_more(hold: HoldRow, request: CaptureRequest) -> bool:
     return hold.state == HoldState.EXPIRED or request.amount_millitokens > hold.amount
 
 
-def _account_keys(asked: Iterable[tuple[HoldRow, CaptureRequest]]) -> set[AccountKey]:
-    keys = set()
-    for hold, request in asked:
-        sides: list[Credit] = [c for c in request.credits if c.amount_millitokens]
-        keys |= {(side.account_kind, side.owner_key, hold.unit) for side in sides}
-        if _needs_more(hold, request):
-            keys.add((AccountKind.PROMOTION.value, OPERATOR, hold.unit))
+def _account_keys(hold: HoldRow, request: CaptureRequest) -> list[AccountKey]:
+    keys = [
+        (side.account_kind, side.owner_key, hold.unit)
+        for side in request.credits
+        if side.amount_millitokens
+    ]
+    if _needs_more(hold, request):
+        keys.append((AccountKind.PROMOTION.value, OPERATOR, hold.unit))
     return keys
 
 

@@ -138,11 +138,11 @@ class Draft:
         if not calls:
             return {}
         pks: dict[str, int] = {}
-        for (statement, rows), result in zip(calls, run_together(*calls), strict=True):
-            if result.count != len(rows):
-                raise StateChanged(f"{result.count} of {len(rows)} rows: {statement.text}")
+        for (statement, rows), written in zip(calls, run_together(*calls), strict=True):
+            if len(written) != len(rows):
+                raise StateChanged(f"{len(written)} of {len(rows)} rows: {statement.text}")
             if statement is writes.INSERT_TRANSACTIONS:
-                pks = {public_id: pk for pk, public_id in result.rows}
+                pks = {public_id: pk for pk, public_id in written}
         return pks
 
     def _rows(self) -> Iterable[tuple[Statement, list[Row]]]:

@@ -12,6 +12,8 @@ from marketplace.ledger.services.draft import Draft
 from marketplace.ledger.services.lot_expiry import expire_due_lots
 from marketplace.ledger.services.rows import HoldRow, PartRow, WalletRow
 
+Generals = dict[tuple[str, str], WalletRow]  # the general wallets by owner and unit
+
 
 def extend_holds(extensions: Sequence[tuple[str, int]], *, now: datetime) -> list[bool]:
     """Add (hold id, extra millitokens) to pending holds, each all or nothing, in one commit.
@@ -24,39 +26,31 @@ def extend_holds(extensions: Sequence[tuple[str, int]], *, now: datetime) -> lis
     if not extensions:
         return []
     with atomic(savepoint=False):
-        holds = reads.lock_holds(hold_id for hold_id, _ in extensions)
-        open_holds = {
+        locked = reads.lock_holds(hold_id for hold_id, _ in extensions)
+        holds = {
             public_id: hold
-            for public_id, hold in holds.items()
+            for public_id, hold in locked.holds.items()
             if hold.state == HoldState.PENDING and hold.expires_at > now
         }
-        if not open_holds:
-            return [False] * len(extensions)
         draft = Draft(now)
-        generals = reads.load_around(
-            list(open_holds.values()),
-            general_of={(hold.owner_key, hold.unit) for hold in open_holds.values()},
-            with_lots=False,
-        )
-        expire_due_lots(draft, wallets_of(open_holds.values(), generals.values()))
+        expire_due_lots(draft, wallets_of(holds.values(), locked.generals))
         results = []
         for hold_id, extra in extensions:
-            hold = open_holds.get(hold_id)
-            extended = hold is not None and available(hold, generals, most=extra) == extra
+            hold = holds.get(hold_id)
+            extended = hold is not None and available(hold, locked.generals, most=extra) == extra
             if hold is not None and extended:
-                extend(draft, hold, generals, extra)
+                extend(draft, hold, locked.generals, extra)
             results.append(extended)
         draft.flush()
     return results
 
 
-def wallets_of(holds: Iterable[HoldRow], others: Iterable[WalletRow]) -> Iterable[WalletRow]:
-    """Each wallet once."""
-    wallets = {part.wallet.id: part.wallet for hold in holds for part in hold.parts}
-    return (wallets | {wallet.id: wallet for wallet in others}).values()
+def wallets_of(holds: Iterable[HoldRow], generals: Generals) -> Iterable[WalletRow]:
+    """Each wallet that these holds could get more from, once."""
+    return {w.id: w for hold in holds for w in sources(hold, generals)}.values()
 
 
-def sources(hold: HoldRow, generals: dict[tuple[str, str], WalletRow]) -> list[WalletRow]:
+def sources(hold: HoldRow, generals: Generals) -> list[WalletRow]:
     """Wallets that more can come from, in burn order: those of the parts, the general one last."""
     wallets = [part.wallet for part in hold.parts]
     general = generals.get((hold.owner_key, hold.unit))
@@ -65,7 +59,7 @@ def sources(hold: HoldRow, generals: dict[tuple[str, str], WalletRow]) -> list[W
     return wallets
 
 
-def available(hold: HoldRow, generals: dict[tuple[str, str], WalletRow], *, most: int) -> int:
+def available(hold: HoldRow, generals: Generals, *, most: int) -> int:
     """How much of ``most`` the hold could still get from its wallets within its limits."""
     amount = min(most, sum(wallet.spendable for wallet in sources(hold, generals)))
     for limit in hold.limits:
@@ -74,9 +68,7 @@ def available(hold: HoldRow, generals: dict[tuple[str, str], WalletRow], *, most
     return max(amount, 0)
 
 
-def extend(
-    draft: Draft, hold: HoldRow, generals: dict[tuple[str, str], WalletRow], extra: int
-) -> None:
+def extend(draft: Draft, hold: HoldRow, generals: Generals, extra: int) -> None:
     """Add ``extra``, which ``available`` has allowed, to the hold, its parts and limits."""
     hold.amount += extra
     for limit in hold.limits:

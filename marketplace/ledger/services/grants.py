@@ -26,6 +26,7 @@ _MAKE_WALLETS = Statement(
       held_millitokens, seq, frozen)
     SELECT v.account_id, v.owner_key, v.unit, v.scope, 0, 0, 0, false FROM {rows}
     WHERE true ON CONFLICT DO NOTHING
+    RETURNING id
     """,
     columns="account_id bigint, owner_key text, unit text, scope text",
 )
@@ -120,7 +121,7 @@ def _lock_or_make_wallet(owner_key: str, unit: str, scope: str) -> WalletRow:
 
 def _insert_lot(wallet: WalletRow, reference: str, kind: str, values: tuple[object, ...]) -> bool:
     row = (new_public_id("lot"), wallet.id, reference, kind, *values)
-    return bool(run(_INSERT_LOT, [row]).rows)
+    return bool(run(_INSERT_LOT, [row]))
 
 
 def _credit(

@@ -216,7 +216,7 @@ def _insert(decisions: Iterable[_Decision], now: datetime) -> list[Row]:
                 now if declined else None,
             )
         )
-    return run(writes.INSERT_HOLDS, rows).rows
+    return run(writes.INSERT_HOLDS, rows)
 
 
 def _enter(draft: Draft, decision: _Decision, pk: int) -> None:
@@ -232,7 +232,6 @@ def _enter(draft: Draft, decision: _Decision, pk: int) -> None:
             state=HoldState.PENDING,
             expires_at=request.expires_at,
             reference=request.reference,
-            limited=bool(decision.limits),
             parts=decision.parts,
             limits=decision.limits,
         )
@@ -241,7 +240,7 @@ def _enter(draft: Draft, decision: _Decision, pk: int) -> None:
 
 
 def _find_by_key(keys: Iterable[_Key]) -> dict[_Key, _Stored]:
-    return {(row[0], row[1]): _Stored(*row[2:]) for row in run(_FIND_BY_KEY, sorted(keys)).rows}
+    return {(row[0], row[1]): _Stored(*row[2:]) for row in run(_FIND_BY_KEY, sorted(keys))}
 
 
 def _answer(request: HoldRequest, stored: _Stored, *, replayed: bool) -> HoldResult:

@@ -37,7 +37,7 @@ def expire_lots(*, now: datetime) -> list[ExpiredLot]:
     expired: list[ExpiredLot] = []
     after = 0
     while True:
-        due = [row[0] for row in run(_DUE_WALLETS, [(now, after, _WALLETS_PER_COMMIT)]).rows]
+        due = [row[0] for row in run(_DUE_WALLETS, [(now, after, _WALLETS_PER_COMMIT)])]
         if not due:
             return expired
         with atomic():

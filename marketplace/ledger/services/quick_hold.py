@@ -89,7 +89,7 @@ def place_quickly(request: HoldRequest, *, now: datetime) -> HoldResult | None:
             for number, demand in enumerate(request.limits)
         ],
     )
-    placed = run(_PLACE, [row]).rows
+    placed = run(_PLACE, [row])
     if not placed:
         return None
     return HoldResult("held", placed[0][0], public_id, request.amount_millitokens)

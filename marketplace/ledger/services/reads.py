@@ -5,16 +5,17 @@ That order, kept by every writer, rules out deadlocks. Lots, parts and membershi
 change under the lock of their wallet or hold, so they are read after it, without a lock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
+from marketplace.ledger.services.accounts import FIND_ACCOUNTS, AccountKey, index_accounts
 from marketplace.ledger.services.rows import HoldRow, LimitRow, LotRow, PartRow, WalletRow
 from marketplace.ledger.sql import Row, Statement, moment, run, run_together
 
 _HOLD_COLUMNS = (
     "h.id, h.public_id, h.owner_key, h.unit, h.amount_millitokens, h.captured_millitokens, "
-    "h.state, h.expires_at, h.reference, "
-    "EXISTS (SELECT 1 FROM ledger_holdlimit x WHERE x.hold_id = h.id)"
+    "h.state, h.expires_at, h.reference"
 )
 _WALLET_COLUMNS = (
     "w.id, w.account_id, w.owner_key, w.unit, w.scope, w.posted_millitokens, w.held_millitokens, "
@@ -28,19 +29,20 @@ _LOT_COLUMNS = "l.id, l.public_id, l.wallet_id, l.remaining_millitokens, l.expir
 _BURN_ORDER = (
     "l.wallet_id, l.expires_at NULLS LAST, CASE WHEN l.kind = 'paid' THEN 1 ELSE 0 END, l.id"
 )
-# Wallets of the holds' parts, and the general ones of (owner, unit).
+# Wallets of the holds' parts, and the general ones of their tenants, from which they may get more.
 _WALLETS_CONCERNED = """
-    SELECT p.wallet_id FROM {rows} JOIN ledger_holdpart p ON p.hold_id = v.hold_id
+    SELECT p.wallet_id FROM {rows} JOIN ledger_hold h ON h.public_id = v.public_id
+      JOIN ledger_holdpart p ON p.hold_id = h.id
     UNION ALL
-    SELECT g.id FROM {rows} JOIN ledger_wallet g
-      ON g.owner_key = v.owner_key AND g.unit = v.unit AND g.scope = ''
+    SELECT g.id FROM {rows} JOIN ledger_hold h ON h.public_id = v.public_id
+      JOIN ledger_wallet g ON g.owner_key = h.owner_key AND g.unit = h.unit AND g.scope = ''
 """
-_CONCERNED_COLUMNS = "hold_id bigint, owner_key text, unit text"
+_PUBLIC_ID = "public_id text"
 
 _LOCK_HOLDS = Statement(
     f"SELECT {_HOLD_COLUMNS} FROM ledger_hold h JOIN {{rows}} ON v.public_id = h.public_id "
     "ORDER BY h.id {lock}",
-    columns="public_id text",
+    columns=_PUBLIC_ID,
     lock="h",
 )
 _LOCK_DUE_HOLDS = Statement(
@@ -50,33 +52,28 @@ _LOCK_DUE_HOLDS = Statement(
     columns="now timestamptz, most bigint",
     lock="h SKIP LOCKED",
 )
-_PARTS = Statement(
-    "SELECT p.hold_id, p.wallet_id, p.position, p.amount_millitokens "
-    "FROM {rows} JOIN ledger_holdpart p ON p.hold_id = v.hold_id ORDER BY p.hold_id, p.position",
-    columns=_CONCERNED_COLUMNS,
-)
 _LOCK_WALLETS_CONCERNED = Statement(
     f"SELECT {_WALLET_COLUMNS} FROM ledger_wallet w WHERE w.id IN ({_WALLETS_CONCERNED}) "
     "ORDER BY w.id {lock}",
-    columns=_CONCERNED_COLUMNS,
+    columns=_PUBLIC_ID,
     lock="w",
 )
-_LOTS_CONCERNED = Statement(
-    f"SELECT {_LOT_COLUMNS} FROM ledger_lot l WHERE l.wallet_id IN ({_WALLETS_CONCERNED}) "
-    f"AND l.remaining_millitokens > 0 ORDER BY {_BURN_ORDER}",
-    columns=_CONCERNED_COLUMNS,
-)
 _LOCK_LIMITS_CONCERNED = Statement(
-    f"SELECT {_LIMIT_COLUMNS} FROM ledger_limit l WHERE l.id IN "
-    "(SELECT x.limit_id FROM {rows} JOIN ledger_holdlimit x ON x.hold_id = v.hold_id) "
-    "ORDER BY l.id {lock}",
-    columns="hold_id bigint",
+    f"SELECT {_LIMIT_COLUMNS} FROM ledger_limit l WHERE l.id IN ("
+    "SELECT x.limit_id FROM {rows} JOIN ledger_hold h ON h.public_id = v.public_id "
+    "JOIN ledger_holdlimit x ON x.hold_id = h.id) ORDER BY l.id {lock}",
+    columns=_PUBLIC_ID,
     lock="l",
 )
+_PARTS = Statement(
+    "SELECT p.hold_id, p.wallet_id, p.position, p.amount_millitokens "
+    "FROM {rows} JOIN ledger_holdpart p ON p.hold_id = v.id ORDER BY p.hold_id, p.position",
+    columns="id bigint",
+)
 _LIMITS_OF_HOLDS = Statement(
-    "SELECT x.hold_id, x.limit_id FROM {rows} JOIN ledger_holdlimit x ON x.hold_id = v.hold_id "
+    "SELECT x.hold_id, x.limit_id FROM {rows} JOIN ledger_holdlimit x ON x.hold_id = v.id "
     "ORDER BY x.id",
-    columns="hold_id bigint",
+    columns="id bigint",
 )
 _LOCK_WALLETS_NAMED = Statement(
     f"SELECT {_WALLET_COLUMNS} FROM ledger_wallet w JOIN {{rows}} "
@@ -104,67 +101,71 @@ _LOCK_LIMITS_NAMED = Statement(
 )
 
 
-def lock_holds(public_ids: Iterable[str]) -> dict[str, HoldRow]:
-    """The holds that exist, by public id, without their parts and limits."""
-    found = run(_LOCK_HOLDS, [(public_id,) for public_id in set(public_ids)])
-    return {hold.public_id: hold for hold in map(_hold, found.rows)}
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Holds and all that they concern, under lock. ``accounts`` are those that were asked for."""
+
+    holds: dict[str, HoldRow]
+    generals: dict[tuple[str, str], WalletRow]
+    accounts: dict[AccountKey, int]
 
 
-def lock_due_holds(now: datetime, most: int) -> list[HoldRow]:
-    """Pending holds past their expiry, at most so many, skipping what others have locked."""
-    return [_hold(row) for row in run(_LOCK_DUE_HOLDS, [(now, most)]).rows]
+def lock_holds(
+    public_ids: Iterable[str],
+    *,
+    accounts_of: Callable[[HoldRow], Iterable[AccountKey]] | None = None,
+) -> Locked:
+    """Lock the holds that exist, their wallets and limits, and the tenants' general wallets.
 
-
-def load_around(
-    holds: Sequence[HoldRow], *, general_of: Iterable[tuple[str, str]] = (), with_lots: bool
-) -> dict[tuple[str, str], WalletRow]:
-    """Lock the wallets and limits of locked holds and fill in parts, limits and lots.
-
-    ``general_of`` (owner, unit) locks general wallets too; these are returned by it.
+    With ``accounts_of``, lots and those accounts that exist are read too, for a capture.
     """
-    generals = set(general_of)
-    concerned: list[Row] = [(hold.id, None, None) for hold in holds]
-    concerned += [(None, owner_key, unit) for owner_key, unit in sorted(generals)]
-    calls: list[tuple[Statement, list[Row]]] = [
-        (_LOCK_WALLETS_CONCERNED, concerned),
-        (_PARTS, concerned),
-    ]
-    limited: list[Row] = [(hold.id,) for hold in holds if hold.limited]
-    if limited:
-        calls += [(_LOCK_LIMITS_CONCERNED, limited), (_LIMITS_OF_HOLDS, limited)]
-    if with_lots:
-        calls.append((_LOTS_CONCERNED, concerned))
-    results = run_together(*calls)
-    wallets = {row[0]: _wallet(row) for row in results[0].rows}
-    by_id = {hold.id: hold for hold in holds}
-    for hold_id, wallet_id, position, amount in results[1].rows:
-        part = PartRow(wallets[wallet_id], position, amount, amount)
-        by_id[hold_id].parts.append(part)
-    if limited:
-        limits = {row[0]: _limit(row) for row in results[2].rows}
-        for hold_id, limit_id in results[3].rows:
-            by_id[hold_id].limits.append(limits[limit_id])
-    if with_lots:
-        _hand_out_lots(wallets.values(), results[-1].rows)
-    return {
-        (wallet.owner_key, wallet.unit): wallet
-        for wallet in wallets.values()
-        if not wallet.scope and (wallet.owner_key, wallet.unit) in generals
-    }
+    ids = [(public_id,) for public_id in sorted(set(public_ids))]
+    hold_rows, wallet_rows, limit_rows = run_together(
+        (_LOCK_HOLDS, ids), (_LOCK_WALLETS_CONCERNED, ids), (_LOCK_LIMITS_CONCERNED, ids)
+    )
+    holds = {row[0]: _hold(row) for row in hold_rows}
+    wallets = {row[0]: _wallet(row) for row in wallet_rows}
+    limits = {row[0]: _limit(row) for row in limit_rows}
+    pks = [(pk,) for pk in holds]
+    calls: list[tuple[Statement, list[Row]]] = [(_PARTS, pks), (_LIMITS_OF_HOLDS, pks)]
+    if accounts_of:
+        keys = {key for hold in holds.values() for key in accounts_of(hold)}
+        calls += [(_LOTS, [(pk,) for pk in wallets]), (FIND_ACCOUNTS, sorted(keys))]
+    parts, memberships, *rest = run_together(*calls)
+    for hold_pk, wallet_pk, position, amount in parts:
+        holds[hold_pk].parts.append(PartRow(wallets[wallet_pk], position, amount, amount))
+    for hold_pk, limit_pk in memberships:
+        holds[hold_pk].limits.append(limits[limit_pk])
+    if accounts_of:
+        _hand_out_lots(wallets.values(), rest[0])
+    return Locked(
+        {hold.public_id: hold for hold in holds.values()},
+        {
+            (wallet.owner_key, wallet.unit): wallet
+            for wallet in wallets.values()
+            if not wallet.scope
+        },
+        index_accounts(rest[1]) if accounts_of else {},
+    )
+
+
+def find_due_holds(now: datetime, most: int) -> list[str]:
+    """Lock pending holds past their expiry, at most so many, skipping what others have locked."""
+    return [row[1] for row in run(_LOCK_DUE_HOLDS, [(now, most)])]
 
 
 def lock_wallets_named(
     names: Iterable[tuple[str, str, str]],
 ) -> dict[tuple[str, str, str], WalletRow]:
     """The wallets that exist, by (owner, unit, scope)."""
-    rows = run(_LOCK_WALLETS_NAMED, sorted(set(names))).rows
+    rows = run(_LOCK_WALLETS_NAMED, sorted(set(names)))
     wallets = map(_wallet, rows)
     return {(wallet.owner_key, wallet.unit, wallet.scope): wallet for wallet in wallets}
 
 
 def lock_wallets(ids: Iterable[int]) -> dict[int, WalletRow]:
     """The wallets, by id."""
-    rows = run(_LOCK_WALLETS, [(wallet_id,) for wallet_id in sorted(set(ids))]).rows
+    rows = run(_LOCK_WALLETS, [(wallet_id,) for wallet_id in sorted(set(ids))])
     return {row[0]: _wallet(row) for row in rows}
 
 
@@ -172,12 +173,12 @@ def load_lots(wallets: Iterable[WalletRow]) -> None:
     """Fill in the lots of locked wallets that lack them."""
     lacking = [wallet for wallet in wallets if wallet.lots is None]
     if lacking:
-        _hand_out_lots(lacking, run(_LOTS, [(wallet.id,) for wallet in lacking]).rows)
+        _hand_out_lots(lacking, run(_LOTS, [(wallet.id,) for wallet in lacking]))
 
 
 def lock_limits_named(names: Iterable[tuple[str, datetime]]) -> list[LimitRow]:
     """The limits that exist among (subject, period start)."""
-    return [_limit(row) for row in run(_LOCK_LIMITS_NAMED, list(names)).rows]
+    return [_limit(row) for row in run(_LOCK_LIMITS_NAMED, list(names))]
 
 
 def _hand_out_lots(wallets: Iterable[WalletRow], rows: Iterable[Row]) -> None:
@@ -204,9 +205,7 @@ def _limit(row: Row) -> LimitRow:
 
 
 def _hold(row: Row) -> HoldRow:
-    pk, public_id, owner_key, unit, amount, captured, state, expires_at, reference, limited = row
+    pk, public_id, owner_key, unit, amount, captured, state, expires_at, reference = row
     expires = moment(expires_at)
     assert expires is not None
-    return HoldRow(
-        pk, public_id, owner_key, unit, amount, captured, state, expires, reference, bool(limited)
-    )
+    return HoldRow(pk, public_id, owner_key, unit, amount, captured, state, expires, reference)

@@ -17,9 +17,7 @@ def release_holds(hold_ids: Sequence[str], *, now: datetime) -> list[bool]:
     if not hold_ids:
         return []
     with atomic(savepoint=False):
-        holds = reads.lock_holds(hold_ids)
-        pending = [hold for hold in holds.values() if hold.state == HoldState.PENDING]
-        _resolve(pending, HoldState.RELEASED, now)
+        pending = _resolve(hold_ids, HoldState.RELEASED, now)
     released = {hold.public_id for hold in pending}
     results = []
     for hold_id in hold_ids:
@@ -35,22 +33,24 @@ def expire_holds(*, now: datetime, limit: int = 500) -> list[ExpiredHold]:
     answer is full.
     """
     with atomic(savepoint=False):
-        holds = reads.lock_due_holds(now, limit)
-        _resolve(holds, HoldState.EXPIRED, now)
+        holds = _resolve(reads.find_due_holds(now, limit), HoldState.EXPIRED, now)
     return [ExpiredHold(hold.id, hold.public_id, hold.reference) for hold in holds]
 
 
-def _resolve(holds: Sequence[HoldRow], state: HoldState, now: datetime) -> None:
-    if not holds:
-        return
-    reads.load_around(holds, with_lots=False)
+def _resolve(hold_ids: Sequence[str], state: HoldState, now: datetime) -> list[HoldRow]:
+    """Bring those that are still pending into this state."""
+    if not hold_ids:
+        return []
+    holds = reads.lock_holds(hold_ids).holds.values()
+    pending = [hold for hold in holds if hold.state == HoldState.PENDING]
     draft = Draft(now)
-    for hold in holds:
+    for hold in pending:
         set_free(hold)
         hold.state = state
         hold.resolved_at = now
         draft.touch(hold)
     draft.flush()
+    return pending
 
 
 def set_free(hold: HoldRow) -> None:

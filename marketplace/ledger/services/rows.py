@@ -111,7 +111,7 @@ class PartRow:
 
 @dataclass(slots=True)
 class HoldRow:
-    """A locked hold; ``limited`` says whether it counts in limits."""
+    """A locked hold with its parts and limits."""
 
     id: int
     public_id: str
@@ -122,7 +122,6 @@ class HoldRow:
     state: str
     expires_at: datetime
     reference: str
-    limited: bool
     parts: list[PartRow] = field(default_factory=list)
     limits: list[LimitRow] = field(default_factory=list)
     resolved_at: datetime | None = None

@@ -9,6 +9,7 @@ UPDATE_HOLDS = Statement(
     FROM {rows}
     WHERE ledger_hold.id = v.id AND ledger_hold.state = v.state_before
       AND ledger_hold.amount_millitokens = v.amount_before
+    RETURNING ledger_hold.id
     """,
     columns="id bigint, state_before text, amount_before bigint, state text, amount bigint, "
     "captured bigint, resolved_at timestamptz",
@@ -18,6 +19,7 @@ UPSERT_PARTS = Statement(
     INSERT INTO ledger_holdpart (hold_id, wallet_id, position, amount_millitokens)
     SELECT v.hold_id, v.wallet_id, v.position, v.amount FROM {rows} WHERE true
     ON CONFLICT (hold_id, wallet_id) DO UPDATE SET amount_millitokens = excluded.amount_millitokens
+    RETURNING id
     """,
     columns="hold_id bigint, wallet_id bigint, position bigint, amount bigint",
 )
@@ -29,6 +31,7 @@ UPDATE_WALLETS = Statement(
     WHERE ledger_wallet.id = v.id AND ledger_wallet.posted_millitokens = v.posted_before
       AND ledger_wallet.held_millitokens = v.held_before AND ledger_wallet.seq = v.seq_before
       AND v.held BETWEEN 0 AND v.posted
+    RETURNING ledger_wallet.id
     """,
     columns="id bigint, posted_before bigint, held_before bigint, seq_before bigint, "
     "posted bigint, held bigint, seq bigint, next_expiry_at timestamptz",
@@ -38,6 +41,7 @@ UPDATE_LOTS = Statement(
     UPDATE ledger_lot SET remaining_millitokens = v.remaining
     FROM {rows}
     WHERE ledger_lot.id = v.id AND ledger_lot.remaining_millitokens = v.remaining_before
+    RETURNING ledger_lot.id
     """,
     columns="id bigint, remaining_before bigint, remaining bigint",
 )
@@ -48,6 +52,7 @@ UPDATE_LIMITS = Statement(
     FROM {rows}
     WHERE ledger_limit.id = v.id AND ledger_limit.held_millitokens = v.held_before
       AND ledger_limit.spent_millitokens = v.spent_before
+    RETURNING ledger_limit.id
     """,
     columns="id bigint, held_before bigint, spent_before bigint, max bigint, held bigint, "
     "spent bigint",
@@ -65,24 +70,29 @@ INSERT_TRANSACTIONS = Statement(
     columns="public_id text, kind text, scope text, key text, request_hash text, "
     "entry_count bigint, hold_id bigint, reverses_id bigint, reversal_no bigint, reference text, "
     "reason text, now timestamptz",
+    table="ledger_transaction",
 )
 INSERT_ENTRIES = Statement(
     """
     INSERT INTO ledger_entry (transaction_id, line, debit_account_id, credit_account_id,
       amount_millitokens, wallet_id, wallet_seq, wallet_after_millitokens)
     SELECT t.id, v.line, v.debit, v.credit, v.amount, v.wallet_id, v.wallet_seq, v.wallet_after
-    FROM {rows} JOIN ledger_transaction t ON t.public_id = v.public_id
+    FROM {rows} JOIN {after} t ON t.public_id = v.public_id
+    RETURNING id
     """,
     columns="public_id text, line bigint, debit bigint, credit bigint, amount bigint, "
     "wallet_id bigint, wallet_seq bigint, wallet_after bigint",
+    after=INSERT_TRANSACTIONS,
 )
 INSERT_BURNS = Statement(
     """
     INSERT INTO ledger_lotburn (transaction_id, lot_id, amount_millitokens)
     SELECT t.id, v.lot_id, v.amount
-    FROM {rows} JOIN ledger_transaction t ON t.public_id = v.public_id
+    FROM {rows} JOIN {after} t ON t.public_id = v.public_id
+    RETURNING id
     """,
     columns="public_id text, lot_id bigint, amount bigint",
+    after=INSERT_TRANSACTIONS,
 )
 INSERT_HOLDS = Statement(
     """
@@ -102,7 +112,8 @@ INSERT_HOLDS = Statement(
     "resolved_at timestamptz",
 )
 INSERT_HOLD_LIMITS = Statement(
-    "INSERT INTO ledger_holdlimit (hold_id, limit_id) SELECT v.hold_id, v.limit_id FROM {rows}",
+    "INSERT INTO ledger_holdlimit (hold_id, limit_id) SELECT v.hold_id, v.limit_id FROM {rows} "
+    "RETURNING id",
     columns="hold_id bigint, limit_id bigint",
 )
 INSERT_LIMITS = Statement(
@@ -112,6 +123,7 @@ INSERT_LIMITS = Statement(
     SELECT v.subject, v.period_start, v.max, 0, 0 FROM {rows}
     WHERE true ORDER BY v.subject, v.period_start
     ON CONFLICT (subject, period_start) DO NOTHING
+    RETURNING id
     """,
     columns="subject text, period_start timestamptz, max bigint",
 )
