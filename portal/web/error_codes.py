@@ -1,4 +1,4 @@
-"""The gateway's refusals as its callers read about them; the gateway's tests hold the same codes."""
+"""The gateway's refusals as its callers read about them; its tests hold the same codes."""
 
 from dataclasses import dataclass
 

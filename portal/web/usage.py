@@ -11,11 +11,11 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
-from marketplace.metering.selectors import UsageReport
 
 from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role
 from marketplace.metering import selectors as metering
+from marketplace.metering.selectors import UsageReport
 from portal.kernel.clock import utc_now
 from portal.kernel.csv_cells import safe_cell
 from portal.web.charts import DailyBars, LatencyLines, Quantity, Series
