@@ -26,4 +26,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
 handler400 = "portal.web.error_pages.bad_request"
 handler403 = "portal.web.error_pages.permission_denied"
 handler404 = "portal.web.error_pages.page_not_found"
+handler429 = "portal.web.error_pages.too_many_requests"  # allauth's, at the doors
 handler500 = "portal.web.error_pages.server_error"
