@@ -23,8 +23,6 @@ from tests.databases import (
     ensure_template,
 )
 
-pytest_plugins = ["tests.cast"]
-
 NO_FLUSH = (
     "Ledger tables refuse DELETE and TRUNCATE, so nothing can be flushed: use the fixture "
     "committed_db (real commits, threads, processes) or live_site (a real server)."

@@ -245,6 +245,8 @@ def test_one_good_signature_among_several_is_enough(acme: Organisation, team_pac
         payload("sbe_1", "sbx_1", livemode="false"),
         payload("sbe_1", "sbx_1", object=[]),
     ],
+    # The bodies hold the time: as names they would differ between the suite's workers.
+    ids=itertools.count(1),
 )
 def test_well_signed_nonsense_is_refused(body: bytes) -> None:
     assert post(body, sign(body, "sbe_1")).status_code == 400
@@ -309,6 +311,7 @@ def test_tries_become_rarer_and_end_as_stuck(acme: Organisation, team_pack: Pack
         services.drive_inbox(now=now)
         row = InboxEvent.objects.get()
         assert row.state == "failed"
+        assert row.leased_until is not None
         waits.append(row.leased_until - now)
         now = max(now, row.leased_until)
     assert row.attempts == MAX_TRIES
