@@ -43,6 +43,12 @@ class Outlook:
         tenths = self.tenths_of_months or 0
         return str(tenths // 10) if tenths >= 100 or tenths % 10 == 0 else f"{tenths / 10:.1f}"
 
+    @property
+    def years(self) -> int:
+        """Whole years when it lasts two or more, else 0."""
+        years = (self.tenths_of_months or 0) // 120
+        return years if years >= 2 else 0
+
 
 def make_outlook(*, offer: Offer, service: CallableService | None, workload: Workload) -> Outlook:
     """What the offer's tokens, bonus included, do at the service's price of today."""

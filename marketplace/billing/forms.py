@@ -80,7 +80,7 @@ def make_form_key() -> str:
 
 
 class SandboxForm(forms.Form):
-    """The sandbox's buttons: ``action`` is the button's value."""
+    """The sandbox's buttons: ``action`` is the button's value; only a delay needs the seconds."""
 
     action = forms.ChoiceField(
         choices=[("pay", ""), ("decline", ""), ("delay", ""), ("abandon", "")],
@@ -91,13 +91,10 @@ class SandboxForm(forms.Form):
         min_value=1,
         max_value=int(MAX_DELAY.total_seconds()),
         initial=10,
-        required=False,
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
 
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or {}
-        asked = cleaned.get("action") == "delay" and "seconds" not in self.errors
-        if asked and cleaned.get("seconds") is None:
-            self.add_error("seconds", _("Say after how many seconds the payment succeeds."))
-        return cleaned
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound and self.data.get("action") != "delay":
+            self.fields["seconds"].required = False

