@@ -24,7 +24,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """In the reader's language; strangers get that of the page they were on."""
         reader = User.objects.filter(email=email.lower()).first()
         # allauth would call the site by its host name.
-        site = {"name": settings.SITE_NAME, "domain": urlsplit(settings.SITE_URL).netloc}
+        site = {"name": settings.SITE_NAME, "url": settings.SITE_URL}
         with translation.override(reader.language if reader else translation.get_language()):
             super().send_mail(template_prefix, email, {**context, "current_site": site})
 
