@@ -37,7 +37,9 @@ def render(source: str, path: str = "/o/acme/keys/", **context: Any) -> str:
 def test_every_control_of_a_form_is_labelled_and_described() -> None:
     form = KeyForm({"name": ""})
     html = render_to_string("components/form.html", {"form": form, "submit": "Create key"})
-    ids = set(re.findall(r'\bid="([^"]+)"', html))
+    found = re.findall(r'\bid="([^"]+)"', html)
+    ids = set(found)
+    assert len(found) == len(ids)
     for control in re.findall(r"<(?:input|select|textarea)[^>]*>", html):
         if 'type="hidden"' in control:
             continue
@@ -59,7 +61,7 @@ def test_the_error_summary_is_focused_and_links_to_the_fields() -> None:
     assert 'tabindex="-1"' in summary
     assert "This cap is unlucky; nothing was changed." in summary
     targets = re.findall(r'href="#([^"]+)"', summary)
-    assert targets == ["id_name", "id_scopes", "id_agree"]
+    assert targets == ["id_name", "id_scopes_0", "id_agree"]
     for target in targets:
         assert f'id="{target}"' in html
 
