@@ -16,6 +16,7 @@ from marketplace.ledger.services.commands import (
     HoldRequest,
     HoldResult,
     LimitDemand,
+    Move,
     PostResult,
 )
 from marketplace.ledger.services.extensions import extend_holds
@@ -23,8 +24,18 @@ from marketplace.ledger.services.freezes import freeze_wallet, lift_freeze
 from marketplace.ledger.services.grants import GrantedDifferently, WalletFull, grant_lot
 from marketplace.ledger.services.holds import place_holds
 from marketplace.ledger.services.lot_expiry import expire_lots
+from marketplace.ledger.services.postings import (
+    PostedDifferently,
+    post_transaction,
+)
 from marketplace.ledger.services.releases import expire_holds, release_holds
 from marketplace.ledger.services.repairs import free_stray_reservation
+from marketplace.ledger.services.reversals import (
+    NotReversible,
+    UnknownTransaction,
+    reverse_transaction,
+)
+from marketplace.ledger.sql import StateChanged
 
 __all__ = [
     "OPERATOR",
@@ -38,8 +49,13 @@ __all__ = [
     "HoldRequest",
     "HoldResult",
     "LimitDemand",
+    "Move",
+    "NotReversible",
     "PostResult",
+    "PostedDifferently",
+    "StateChanged",
     "UnknownHold",
+    "UnknownTransaction",
     "WalletFull",
     "capture_holds",
     "expire_holds",
@@ -50,5 +66,7 @@ __all__ = [
     "grant_lot",
     "lift_freeze",
     "place_holds",
+    "post_transaction",
     "release_holds",
+    "reverse_transaction",
 ]

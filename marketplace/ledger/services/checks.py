@@ -41,6 +41,8 @@ _HOLD_LENGTHS = [
 ]
 _SUBJECT_LENGTH = _length(Limit, "subject")
 _REFERENCE_LENGTH = _length(Transaction, "reference")
+_SCOPE_LENGTH = _length(Transaction, "idempotency_scope")
+_KEY_LENGTH = _length(Transaction, "idempotency_key")
 _REASON_LENGTH = _length(Transaction, "reason")
 _LOT_REFERENCE_LENGTH = _length(Lot, "reference")
 _ACCOUNT_OWNER_LENGTH = _length(Account, "owner_key")
@@ -92,6 +94,15 @@ def check_account(kind: str, owner_key: str) -> None:
     check_text("owner_key", owner_key, _ACCOUNT_OWNER_LENGTH)
     if not owner_key:
         raise ValueError("an account has an owner")
+
+
+def check_heading(scope: str, key: str, reference: str, reason: str) -> None:
+    check_text("idempotency_scope", scope, _SCOPE_LENGTH)
+    check_text("idempotency_key", key, _KEY_LENGTH)
+    check_text("reference", reference, _REFERENCE_LENGTH)
+    check_text("reason", reason, _REASON_LENGTH)
+    if not key or not reason:
+        raise ValueError("a correction has an idempotency key and a reason")
 
 
 def check_lot(owner_key: str, unit: str, scope: str, reference: str, kind: str, face: int) -> None:

@@ -123,6 +123,18 @@ class GrantResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """An amount from one account to another, each (kind, owner)."""
+
+    debit: tuple[str, str]
+    credit: tuple[str, str]
+    amount_millitokens: int
+
+    def as_list(self) -> list[object]:
+        return [*self.debit, *self.credit, self.amount_millitokens]
+
+
+@dataclass(frozen=True, slots=True)
 class PostResult:
     """The transaction under the key; ``created`` is False when it was there before."""
 

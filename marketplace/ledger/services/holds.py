@@ -1,7 +1,7 @@
 """Placing holds: all or nothing over a tenant's wallets and limits, once per key."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
@@ -11,12 +11,12 @@ from marketplace.ledger.models import HoldState
 from marketplace.ledger.services import reads, writes
 from marketplace.ledger.services.checks import check_hold_request
 from marketplace.ledger.services.commands import HoldRequest, HoldResult
+from marketplace.ledger.services.decisions import Decision, Wallets, decide, lock_limits
 from marketplace.ledger.services.draft import Draft
 from marketplace.ledger.services.lot_expiry import expire_due_lots
 from marketplace.ledger.services.quick_hold import place_quickly
-from marketplace.ledger.services.rows import HoldRow, LimitRow, PartRow, WalletRow
+from marketplace.ledger.services.rows import HoldRow
 from marketplace.ledger.sql import Row, Statement, run
-from portal.kernel.public_ids import new_public_id
 
 _Key = tuple[str, str]  # idempotency scope and key
 
@@ -28,30 +28,6 @@ _FIND_BY_KEY = Statement(
     """,
     columns="scope text, key text",
 )
-
-
-@dataclass(slots=True)
-class _Decision:
-    """What is to become of one request; no code means that it is held."""
-
-    request: HoldRequest
-    public_id: str
-    parts: list[PartRow] = field(default_factory=list)
-    limits: list[LimitRow] = field(default_factory=list)
-    decline_code: str = ""
-    decline_subject: str = ""
-
-    def stored(self, pk: int) -> "_Stored":
-        state = HoldState.DECLINED if self.decline_code else HoldState.PENDING
-        return _Stored(
-            self.request.request_hash,
-            pk,
-            self.public_id,
-            self.request.amount_millitokens,
-            state.value,
-            self.decline_code,
-            self.decline_subject,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,88 +86,28 @@ def _place(requests: Sequence[HoldRequest], now: datetime) -> list[HoldResult]:
 
 
 def _place_fresh(
-    fresh: dict[_Key, HoldRequest], wallets: dict[tuple[str, str, str], WalletRow], now: datetime
+    fresh: dict[_Key, HoldRequest], wallets: Wallets, now: datetime
 ) -> dict[_Key, _Stored]:
     """Decide and write requests whose keys are not known; those that raced are left out."""
     draft = Draft(now)
     expire_due_lots(draft, wallets.values())
-    limits = _lock_limits(fresh.values(), wallets)
-    decisions = [_decide(request, wallets, limits) for request in fresh.values()]
+    limits = lock_limits(fresh.values(), wallets)
+    decisions = [decide(request, wallets, limits) for request in fresh.values()]
     pks = {public_id: pk for pk, public_id in _insert(decisions, now)}
     placed = {}
     for decision in decisions:
         pk = pks.get(decision.public_id)
         if pk is None:
-            _reserve(decision, sign=-1)
+            decision.reserve(sign=-1)
         else:
-            placed[_key(decision.request)] = decision.stored(pk)
+            placed[_key(decision.request)] = _store(decision, pk)
             if not decision.decline_code:
                 _enter(draft, decision, pk)
     draft.flush()
     return placed
 
 
-def _lock_limits(
-    requests: Iterable[HoldRequest], wallets: dict[tuple[str, str, str], WalletRow]
-) -> dict[tuple[str, datetime], LimitRow]:
-    """Limits of the requests that the wallets could pay; those that are missing are made."""
-    wanted = {
-        (demand.subject, demand.period_start): demand.max_millitokens
-        for request in requests
-        if request.limits and _spendable(request, wallets) >= request.amount_millitokens
-        for demand in request.limits
-    }
-    if not wanted:
-        return {}
-    found = reads.lock_limits_named(wanted)
-    if len(found) < len(wanted):
-        missing = wanted.keys() - {(limit.subject, limit.period_start) for limit in found}
-        run(writes.INSERT_LIMITS, [(*name, wanted[name]) for name in missing])
-        found += reads.lock_limits_named(missing)
-    return {(limit.subject, limit.period_start): limit for limit in found}
-
-
-def _decide(
-    request: HoldRequest,
-    wallets: dict[tuple[str, str, str], WalletRow],
-    limits: dict[tuple[str, datetime], LimitRow],
-) -> _Decision:
-    """Reserve in memory, or decline."""
-    decision = _Decision(request, new_public_id("hld"))
-    needed = request.amount_millitokens
-    candidates = _wallets(request, wallets)
-    for wallet in candidates:
-        taken = min(wallet.spendable, needed)
-        if taken > 0:
-            decision.parts.append(PartRow(wallet, len(decision.parts), taken))
-            needed -= taken
-    if needed:
-        frozen = any(wallet.frozen for wallet in candidates)
-        decision.decline_code = "wallet_frozen" if frozen else "insufficient_funds"
-        return decision
-    for demand in request.limits:
-        limit = limits[demand.subject, demand.period_start]
-        if not limit.allows(request.amount_millitokens, maximum=demand.max_millitokens):
-            decision.decline_code, decision.decline_subject = "limit_exceeded", demand.subject
-            return decision
-    for demand in request.limits:
-        limit = limits[demand.subject, demand.period_start]
-        limit.max = demand.max_millitokens
-        decision.limits.append(limit)
-    _reserve(decision, sign=1)
-    return decision
-
-
-def _reserve(decision: _Decision, *, sign: int) -> None:
-    if decision.decline_code:
-        return
-    for part in decision.parts:
-        part.wallet.held += sign * part.amount
-    for limit in decision.limits:
-        limit.held += sign * decision.request.amount_millitokens
-
-
-def _insert(decisions: Iterable[_Decision], now: datetime) -> list[Row]:
+def _insert(decisions: Iterable[Decision], now: datetime) -> list[Row]:
     """(pk, public id) of those whose key was still free."""
     rows: list[Row] = []
     for decision in decisions:
@@ -219,7 +135,7 @@ def _insert(decisions: Iterable[_Decision], now: datetime) -> list[Row]:
     return run(writes.INSERT_HOLDS, rows)
 
 
-def _enter(draft: Draft, decision: _Decision, pk: int) -> None:
+def _enter(draft: Draft, decision: Decision, pk: int) -> None:
     request = decision.request
     draft.touch(
         HoldRow(
@@ -237,6 +153,19 @@ def _enter(draft: Draft, decision: _Decision, pk: int) -> None:
         )
     )
     draft.hold_limits += [(pk, limit.id) for limit in decision.limits]
+
+
+def _store(decision: Decision, pk: int) -> _Stored:
+    request = decision.request
+    return _Stored(
+        request.request_hash,
+        pk,
+        decision.public_id,
+        request.amount_millitokens,
+        HoldState.DECLINED if decision.decline_code else HoldState.PENDING,
+        decision.decline_code,
+        decision.decline_subject,
+    )
 
 
 def _find_by_key(keys: Iterable[_Key]) -> dict[_Key, _Stored]:
@@ -257,17 +186,6 @@ def _answer(request: HoldRequest, stored: _Stored, *, replayed: bool) -> HoldRes
         stored.decline_subject,
         replayed,
     )
-
-
-def _wallets(
-    request: HoldRequest, wallets: dict[tuple[str, str, str], WalletRow]
-) -> list[WalletRow]:
-    names = [(request.owner_key, request.unit, scope) for scope in (*request.scopes, "")]
-    return [wallets[name] for name in names if name in wallets]
-
-
-def _spendable(request: HoldRequest, wallets: dict[tuple[str, str, str], WalletRow]) -> int:
-    return sum(wallet.spendable for wallet in _wallets(request, wallets))
 
 
 def _key(request: HoldRequest) -> _Key:

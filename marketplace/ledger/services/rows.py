@@ -94,10 +94,6 @@ class LimitRow:
     def changed(self) -> bool:
         return self.before != (self.max, self.held, self.spent)
 
-    def allows(self, amount: int, *, maximum: int | None) -> bool:
-        """Whether so much more may be held under this maximum; None is no maximum."""
-        return maximum is None or amount <= maximum - self.held - self.spent
-
 
 @dataclass(slots=True)
 class PartRow:
