@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.catalog.pricing import charge
@@ -68,20 +68,33 @@ def close_calls(requests: Sequence[CloseCall], *, now: datetime) -> list[CloseRe
     no longer pay is the operator's.
     """
     closings = [_rate(request) for request in requests]
-    with transaction.atomic():
-        known = _find_known_events(closings)
-        results: list[CloseResult | None] = []
-        for closing in closings:
-            other = known.get((closing.request.event_source, closing.event_id))
-            clashes = other is not None and other != (
-                closing.request.call.call_pk,
-                closing.payload_hash,
-            )
-            results.append(CloseResult(outcome="conflict") if clashes else None)
-        good = [c for c, r in zip(closings, results, strict=True) if r is None]
-        captures = _capture(good, now)
-        closed = iter([_close(c, capture, now) for c, capture in zip(good, captures, strict=True)])
-        return [result or next(closed) for result in results]
+    try:
+        with transaction.atomic():
+            return _close_all(closings, now)
+    except IntegrityError:
+        if not any(_is_foreign(closing) for closing in closings):
+            raise
+        # Another process stored one of these events between our look and our write.
+        with transaction.atomic():
+            return _close_all(closings, now)
+
+
+def _close_all(closings: list[_Closing], now: datetime) -> list[CloseResult]:
+    known = _find_known_events(closings)
+    clashes = []
+    for closing in closings:
+        name = (closing.request.event_source, closing.event_id)
+        content = (closing.request.call.call_pk, closing.payload_hash)
+        clashes.append(_is_foreign(closing) and known.setdefault(name, content) != content)
+    good = [c for c, clash in zip(closings, clashes, strict=True) if not clash]
+    captures = _capture(good, now)
+    closed = iter([_close(c, capture, now) for c, capture in zip(good, captures, strict=True)])
+    return [CloseResult(outcome="conflict") if clash else next(closed) for clash in clashes]
+
+
+def _is_foreign(closing: _Closing) -> bool:
+    """Whether the event has a provider's id; ours are as unique as calls."""
+    return closing.event_id != closing.request.call.public_id
 
 
 def _rate(request: CloseCall) -> _Closing:
@@ -111,8 +124,8 @@ def _rate(request: CloseCall) -> _Closing:
 
 
 def _find_known_events(closings: list[_Closing]) -> dict[tuple[str, str], tuple[int, str]]:
-    """Call and content of each usage event that is stored already. Ours are as unique as calls."""
-    foreign = [c for c in closings if c.event_id != c.request.call.public_id]
+    """Call and content of each usage event that is stored already."""
+    foreign = [closing for closing in closings if _is_foreign(closing)]
     if not foreign:
         return {}
     rows = UsageEvent.objects.filter(

@@ -1,0 +1,289 @@
+"""A call is opened with its hold and closed with its capture, each once and in one commit."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from accounts.models import Organisation
+from marketplace.ledger import selectors as ledger
+from marketplace.ledger.models import Entry, Hold, Limit, Wallet
+from marketplace.metering import selectors
+from marketplace.metering import services as metering
+from marketplace.metering.models import Call, UsageCharge, UsageEvent
+from portal.kernel.clock import utc_now
+from tests.cast import make_key
+from tests.databases import CommittedDatabase
+from tests.metering.conftest import Meter
+
+COST = 10 * 200 + 5 * 800
+
+
+def wallet(meter: Meter) -> Wallet:
+    return Wallet.objects.get(owner_key=meter.acme.public_id, unit="live")
+
+
+def everything() -> Any:
+    """All that money depends on, to compare before and after."""
+    return [
+        sorted(map(tuple, model.objects.values_list()))  # type: ignore[attr-defined]
+        for model in (Wallet, Hold, Limit, Entry, Call, UsageEvent, UsageCharge)
+    ]
+
+
+def test_a_call_from_hold_to_charge(meter: Meter) -> None:
+    opened = meter.open(prompt_tokens=100, completion_tokens=50, request_id="req_1", streamed=True)
+    held = 100 * 200 + 50 * 800
+    assert (opened.held_millitokens, wallet(meter).held_millitokens) == (held, held)
+    call = Call.objects.get(public_id=opened.public_id)
+    assert (call.status, call.hold.public_id, call.request_id, call.streamed) == (  # type: ignore[union-attr]
+        "open", opened.hold_id, "req_1", True,
+    )  # fmt: skip
+    assert (call.region, call.price_version) == ("eu-central", meter.service.price_versions.get())
+
+    result = meter.close(opened, finish_reason="stop", upstream_id="x", first_token_ms=20)
+    assert (result.outcome, result.cost_millitokens) == ("closed", COST)
+    call.refresh_from_db()
+    assert (call.status, call.cost_millitokens, call.finish_reason) == ("succeeded", COST, "stop")
+    assert (call.share_millitokens, call.commission_millitokens) == (5400, 600)
+    assert wallet(meter).held_millitokens == 0
+    assert wallet(meter).posted_millitokens == 10**9 - COST
+    charge = UsageCharge.objects.get()
+    assert charge.transaction is not None
+    assert (charge.amount_millitokens, charge.transaction.public_id) == (
+        COST,
+        result.transaction_id,
+    )
+    assert charge.event.call == call
+    assert (charge.event.source, charge.event.event_id) == ("gateway", call.public_id)
+    provider = meter.service.provider.public_id
+    assert ledger.get_account_balance(kind="payable", owner_key=provider, unit="live") == 5400
+
+
+def test_closing_again_changes_nothing(meter: Meter) -> None:
+    opened = meter.open()
+    first = meter.close(opened)
+    before = everything()
+    for fields in ({}, {"completion_tokens": 50}, {"status": "failed", "usage_source": "none"}):
+        again = meter.close(opened, **fields)
+        assert (again.outcome, again.cost_millitokens) == ("replayed", COST)
+        assert again.transaction_id == first.transaction_id
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("status", "source", "cost"),
+    [
+        ("failed", "provider", 0), ("failed", "none", 0), ("succeeded", "none", 0),
+        ("client_disconnected", "none", 0), ("client_disconnected", "estimate", COST),
+    ],
+)  # fmt: skip
+def test_what_costs(meter: Meter, status: str, source: str, cost: int) -> None:
+    opened = meter.open()
+    assert meter.close(opened, status=status, usage_source=source).cost_millitokens == cost
+    assert wallet(meter).posted_millitokens == 10**9 - cost
+    assert wallet(meter).held_millitokens == 0
+    assert UsageEvent.objects.count() == UsageCharge.objects.count() == bool(cost)
+    # Closing a failed call again is no second ending either.
+    assert meter.close(opened).outcome == "replayed"
+    assert wallet(meter).posted_millitokens == 10**9 - cost
+
+
+def test_impossible_quantities_are_refused_whole(meter: Meter) -> None:
+    opened = meter.open()
+    before = everything()
+    for fields in ({"prompt_tokens": -1}, {"cached_tokens": 11}, {"completion_tokens": -9}):
+        with pytest.raises(metering.UsageNotPossible):
+            meter.close(opened, **fields)
+    assert everything() == before
+
+
+def test_declines_are_written_and_say_why(meter: Meter, globex: Organisation) -> None:
+    _key, secret = make_key(globex)
+    request = meter.request(key=meter.authenticated(secret))
+    [result] = metering.open_calls([request], now=utc_now())
+    assert (result.outcome, result.decline_code) == ("declined", "insufficient_funds")
+    call = Call.objects.get(public_id=result.call_id)
+    assert (call.status, call.error_code) == ("refused", "insufficient_funds")
+    assert call.ended_at is not None
+
+    _key, secret = make_key(meter.acme, cap_millitokens=1, cap_period="week")
+    [result] = metering.open_calls([meter.request(key=meter.authenticated(secret))], now=utc_now())
+    assert result.decline_code == "limit_exceeded"
+    assert result.decline_subject.endswith(":week")
+    assert wallet(meter).held_millitokens == 0
+
+
+def test_a_batch_is_decided_one_by_one(meter: Meter, globex: Organisation) -> None:
+    """In the order given, in one commit, and closed the same way."""
+    _key, poor = make_key(globex)
+    requests = [meter.request(), meter.request(key=meter.authenticated(poor)), meter.request()]
+    results = metering.open_calls(requests, now=utc_now())
+    assert [result.outcome for result in results] == ["opened", "declined", "opened"]
+    closings = [
+        metering.CloseCall(
+            call=result.call, status="succeeded", prompt_tokens=n, usage_source="provider"
+        )
+        for n, result in enumerate(results)
+        if result.call
+    ]
+    closed = metering.close_calls([*closings, closings[0]], now=utc_now())
+    assert [(c.outcome, c.cost_millitokens) for c in closed] == [
+        ("closed", 0), ("closed", 400), ("replayed", 0),
+    ]  # fmt: skip
+    assert metering.open_calls([], now=utc_now()) == metering.close_calls([], now=utc_now()) == []
+
+
+def test_the_same_key_opens_the_same_call(meter: Meter, globex: Organisation) -> None:
+    request = {"idempotency_scope": "provider:prv_1", "idempotency_key": "k", "request_hash": "h"}
+    opened = meter.open(**request)
+    before = everything()
+    [again] = metering.open_calls([meter.request(**request)], now=utc_now())
+    assert (again.replayed, again.call_id) == (True, opened.public_id)
+    assert again.call is not None
+    assert (again.call.call_pk, again.call.hold_id) == (opened.call_pk, opened.hold_id)
+    [other] = metering.open_calls([meter.request(**request | {"request_hash": "x"})], now=utc_now())
+    assert (other.outcome, other.call) == ("conflict", None)
+    assert everything() == before
+
+    _key, poor = make_key(globex)
+    declined = {**request, "idempotency_key": "poor", "key": meter.authenticated(poor)}
+    [first] = metering.open_calls([meter.request(**declined)], now=utc_now())
+    [second] = metering.open_calls([meter.request(**declined)], now=utc_now())
+    assert (second.outcome, second.call_id, second.replayed) == ("declined", first.call_id, True)
+
+
+def test_a_call_can_be_closed_elsewhere(meter: Meter) -> None:
+    opened = meter.open()
+    for found in (
+        selectors.get_opened_call(public_id=opened.public_id),
+        selectors.get_opened_call(hold_id=opened.hold_id),
+    ):
+        assert (found.call_pk, found.hold_id, found.price) == (
+            opened.call_pk, opened.hold_id, opened.price,
+        )  # fmt: skip
+    event = {"event_source": "provider:prv_1", "event_id": "e1"}
+    assert meter.close(found, **event).outcome == "closed"
+    # The same event for another call, or with other quantities, is not that event.
+    other = meter.open()
+    before = everything()
+    assert meter.close(other, **event).outcome == "conflict"
+    assert meter.close(opened, **event, completion_tokens=6).outcome == "conflict"
+    assert meter.close(opened, **event).outcome == "replayed"
+    assert everything() == before
+    # Another source may use the same id.
+    assert meter.close(other, event_source="provider:prv_2", event_id="e1").outcome == "closed"
+
+
+def test_one_event_for_two_calls_at_once(meter: Meter) -> None:
+    event = {"event_source": "provider:prv_1", "event_id": "e1"}
+    calls = [meter.open(), meter.open()]
+    results = metering.close_calls(
+        [
+            metering.CloseCall(
+                call=call, status="succeeded", prompt_tokens=10, usage_source="provider", **event
+            )
+            for call in calls
+        ],
+        now=utc_now(),
+    )
+    assert [result.outcome for result in results] == ["closed", "conflict"]
+    assert Call.objects.filter(status="open").count() == 1
+
+
+def test_a_lost_call_that_is_reported_late(meter: Meter) -> None:
+    opened = meter.open()
+    later = utc_now() + timedelta(hours=1)
+    assert metering.sweep_open_calls(now=later) == 1
+    call = Call.objects.get()
+    assert (call.status, call.error_code, call.cost_millitokens) == ("lost", "process_lost", 0)
+    assert wallet(meter).held_millitokens == 0
+    assert metering.roll_up_usage(now=later) == 1
+    assert meter.close(opened, now=later).cost_millitokens == COST
+    call.refresh_from_db()
+    assert (call.status, call.cost_millitokens) == ("succeeded", COST)
+    metering.roll_up_usage(now=later)
+    day = call.started_at.date()
+    report = selectors.get_usage(meter.acme, start_on=day, end_on=day, group_by="status")
+    assert (report.calls, report.failed_calls, report.cost_millitokens) == (1, 0, COST)
+    assert meter.close(opened, now=later).outcome == "replayed"
+
+
+def test_late_and_the_wallet_is_empty(meter: Meter) -> None:
+    """The operator pays the provider, never the tenant, and the receipt says so."""
+    opened = meter.open()
+    later = utc_now() + timedelta(hours=1)
+    metering.sweep_open_calls(now=later)
+    meter.open(prompt_tokens=5_000_000, completion_tokens=0, expires_at=later + timedelta(hours=1))
+    result = meter.close(opened, now=later)
+    assert (result.cost_millitokens, result.uncovered_millitokens) == (0, COST)
+    call = Call.objects.get(public_id=opened.public_id)
+    assert (call.cost_millitokens, call.uncovered_millitokens) == (0, COST)
+    assert (call.share_millitokens, call.commission_millitokens) == (5400, -5400)
+    assert UsageCharge.objects.get().amount_millitokens == 0
+    provider = meter.service.provider.public_id
+    assert ledger.get_account_balance(kind="payable", owner_key=provider, unit="live") == 5400
+    assert wallet(meter).posted_millitokens == 10**9
+
+
+def test_failed_calls_cannot_cost(meter: Meter) -> None:
+    """Not even by a slip: the database refuses."""
+    opened = meter.open()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Call.objects.filter(pk=opened.call_pk).update(
+            status="failed", cost_millitokens=5, share_millitokens=5, ended_at=utc_now()
+        )
+
+
+def test_query_counts(meter: Meter, django_assert_max_num_queries: Any) -> None:
+    """Opening and closing ask as often for ten calls as for one, but for their own rows."""
+    request = meter.request()
+    with django_assert_max_num_queries(14):
+        results = metering.open_calls([request], now=utc_now())
+    call = results[0].call
+    assert call is not None
+    closing = metering.CloseCall(call=call, status="succeeded", usage_source="provider")
+    with django_assert_max_num_queries(18):
+        metering.close_calls([closing], now=utc_now())
+
+
+def test_closed_fifty_times_at_once(committed_db: CommittedDatabase, meter: Meter) -> None:
+    opened = meter.open()
+
+    def close(_number: int) -> str:
+        try:
+            return meter.close(opened).outcome
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(10) as pool:
+        outcomes = Counter(pool.map(close, range(50)))
+    assert outcomes == {"closed": 1, "replayed": 49}
+    assert wallet(meter).posted_millitokens == 10**9 - COST
+
+
+def test_closing_against_the_sweep(committed_db: CommittedDatabase, meter: Meter) -> None:
+    """At the very instant: each call ends one way or the other, and the books balance."""
+    later = utc_now() + timedelta(hours=1)
+    for _round in range(5):
+        calls = [meter.open() for _number in range(6)]
+
+        def work(number: int, calls: list[Any] = calls) -> Any:
+            try:
+                if number == 3:
+                    return metering.sweep_open_calls(now=later)
+                return meter.close(calls[number], now=later)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(work, range(6)))
+    metering.sweep_open_calls(now=later)
+    assert not Hold.objects.filter(state="pending").exists()
+    charged = sum(Call.objects.values_list("cost_millitokens", flat=True))
+    assert charged == 25 * COST
+    assert wallet(meter).posted_millitokens == 10**9 - charged
+    assert wallet(meter).held_millitokens == 0
