@@ -256,6 +256,12 @@ def test_htmx_gets_the_results_and_the_counts_alone(client, shelf):
     assert "HX-Request" in response["Vary"]
 
 
+def test_a_request_that_changes_nothing_adds_no_step_to_go_back(client, shelf):
+    here = {"HX-Request": "true", "HX-Current-URL": "http://testserver/services/?task=coding"}
+    assert client.get("/services/?task=coding&q=", headers=here)["HX-Push-Url"] == "false"
+    assert client.get("/services/?task=coding&q=x", headers=here)["HX-Push-Url"] != "false"
+
+
 def test_htmx_restoring_history_gets_the_whole_page(client, shelf):
     response = client.get(
         "/services/", headers={"HX-Request": "true", "HX-History-Restore-Request": "true"}

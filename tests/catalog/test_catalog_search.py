@@ -1,6 +1,7 @@
 """Words of both languages, cut the same way on both sides of a search."""
 
 import pytest
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,6 +87,19 @@ def find(words: str) -> set[str]:
 )
 def test_services_are_found_in_both_languages(shelf, words, found):
     assert find(words) == found
+
+
+def test_postgresql_has_an_index_for_words_where_it_may(db):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite reads all services")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'")
+        [allowed] = cursor.fetchone()
+        cursor.execute(
+            "SELECT count(*) FROM pg_indexes "
+            "WHERE indexname = 'catalog_service_search_text_trigram'"
+        )
+        assert cursor.fetchone() == (allowed,)
 
 
 def test_what_changes_is_found_by_its_new_words(shelf):

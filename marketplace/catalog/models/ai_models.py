@@ -63,6 +63,11 @@ class AIModel(models.Model):
         return vocabulary.get_licence(self.licence_spdx)
 
     @property
+    def licence_link(self) -> str:
+        """Where the licence can be read: the model's own copy, else its usual text."""
+        return self.licence_url or (self.licence.url if self.licence else "")
+
+    @property
     def licence_label(self) -> str:
         return self.licence.name if self.licence else self.licence_spdx
 

@@ -49,7 +49,7 @@ def services(request: HttpRequest) -> HttpResponse:
     response = render(request, template, context)
     patch_vary_headers(response, ["HX-Request"])
     if context["is_fragment"]:
-        response["HX-Push-Url"] = reverse("catalog:services") + _page_address(query, page)
+        response["HX-Push-Url"] = _address_to_push(request, query, page)
     return response
 
 
@@ -58,11 +58,14 @@ def _wants_fragment(request: HttpRequest) -> bool:
     return bool(htmx) and not htmx.history_restore_request
 
 
-def _page_address(query: ListingQuery, page: Page[Any]) -> str:
-    address = query.address().removeprefix(".")
-    if page.number == 1:
-        return address
-    return f"{address}{'&' if address else '?'}{urlencode({'page': page.number})}"
+def _address_to_push(request: HttpRequest, query: ListingQuery, page: Page[Any]) -> str:
+    """The view's address; "false" where the browser shows it already, so that Back needs no
+    second step for a request that changed nothing."""
+    address = reverse("catalog:services") + query.address().removeprefix(".")
+    if page.number > 1:
+        address += f"{'&' if '?' in address else '?'}{urlencode({'page': page.number})}"
+    htmx: Any = request.htmx  # type: ignore[attr-defined]
+    return "false" if address == htmx.current_url_abs_path else address
 
 
 def _chips(query: ListingQuery, facets: list[selectors.Facet]) -> list[Link]:
