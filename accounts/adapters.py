@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 
 from accounts import services
+from accounts.access import note_sign_in
 from accounts.models import User
 from portal.kernel.clock import utc_now
 from portal.kernel.encryption import decrypt, encrypt
@@ -33,6 +34,11 @@ class AccountAdapter(DefaultAccountAdapter):
         if confirmed:
             self._verify_organisations(request, email_address.user)
         return confirmed
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        """Every way in passes here; ``recent_sign_in_required`` asks how long ago that was."""
+        super().login(request, user)
+        note_sign_in(request)
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         """Go on in the person's language; catch up on what a crash cut off at verification."""

@@ -63,6 +63,7 @@ def test_from_the_form_to_a_verified_organisation(client: Client) -> None:
     organisation.refresh_from_db()
     assert organisation.verified_at is not None
     assert client.session["_auth_user_id"] == str(user.pk)
+    assert client.get("/o/initech/keys/new/").status_code == 200, "the password is not asked again"
     created = AuditEvent.objects.get(action="organisation.created")
     assert created.actor_id == user.public_id
     assert created.address == "127.0.0.1"
