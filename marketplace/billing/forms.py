@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace.billing.offers import MAX_QUANTITY
 from marketplace.billing.sandbox.processor import MAX_DELAY
+from marketplace.billing.selectors import FORM_KEY_PREFIX
 from marketplace.catalog.selectors import CallableService
 from marketplace.catalog.workload import DEFAULT_WORKLOAD, MOST_CALLS, MOST_WORDS, Workload
 
@@ -55,8 +56,7 @@ def _label(service: CallableService) -> str:
 class OrderForm(forms.Form):
     """The review page's form. The hidden fields say what was reviewed, and which submit this is.
 
-    ``key`` is made when the page is: a double click or the Back button sends the same one and
-    gets the same order.
+    ``key`` is made when the page is: a double click sends the same one and gets the same order.
     """
 
     pack = forms.SlugField(widget=forms.HiddenInput)
@@ -76,7 +76,7 @@ class OrderForm(forms.Form):
 
 
 def make_form_key() -> str:
-    return f"form-{secrets.token_urlsafe(16)}"
+    return f"{FORM_KEY_PREFIX}{secrets.token_urlsafe(16)}"
 
 
 class SandboxForm(forms.Form):

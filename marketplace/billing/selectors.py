@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.translation import gettext
 
-from accounts.models import Organisation
+from accounts.models import Organisation, User
 from marketplace.billing.currencies import SALE_CURRENCIES
 from marketplace.billing.models import (
     CREDITED_ORDER_STATUSES,
@@ -24,6 +24,9 @@ from marketplace.catalog import selectors as catalog
 from marketplace.catalog import vocabulary
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import NotFound
+
+# What the review page's keys begin with; callers of the REST API have keys of their own.
+FORM_KEY_PREFIX = "form-"
 
 
 def list_packs(*, currency: str, quantity: int = 1) -> list[Offer]:
@@ -87,6 +90,37 @@ def get_order(*, organisation: Organisation, public_id: str) -> Order:
         raise NotFound
     order.organisation = organisation
     return order
+
+
+def find_unpaid_form_order(
+    *, organisation: Organisation, user: User, offer: Offer, now: datetime
+) -> Order | None:
+    """The order that this person made of this very offer on the review page and can still pay.
+
+    Pages of a tenant are never cached, so the Back button asks for the review anew: it must lead
+    to the order that was made from it, not to a second one.
+    """
+    return (
+        Order.objects.open()
+        .exclude(failure_code=MISMATCH)
+        .filter(
+            organisation=organisation,
+            ordered_by=user,
+            idempotency_key__startswith=FORM_KEY_PREFIX,
+            pack=offer.pack,
+            quantity=offer.quantity,
+            currency=offer.currency,
+            amount_minor=offer.amount_minor,
+            tax_minor=offer.tax_minor,
+            paid_millitokens=offer.paid_millitokens,
+            bonus_millitokens=offer.bonus_millitokens,
+            expires_after_days=offer.expires_after_days,
+            scope=offer.scope,
+            expires_at__gt=now,
+        )
+        .order_by("-id")
+        .first()
+    )
 
 
 def has_paid_order(*, organisation: Organisation) -> bool:

@@ -182,11 +182,44 @@ def test_double_click_and_back_button_make_one_order(
     assert Order.objects.count() == 1
 
 
-def test_a_fresh_page_is_a_fresh_order(acme: Organisation, ada: User, team_pack: Pack) -> None:
+def test_an_unpaid_order_is_taken_up_again_and_a_paid_one_is_not(
+    acme: Organisation, ada: User, bill: User, team_pack: Pack
+) -> None:
+    """Tenant pages are never cached, so Back asks for the review again."""
     client = signed_in(ada)
-    for _ in range(2):
-        client.post("/o/acme/buy/", buy_page(client, pack="team", currency="USD"))
-    assert Order.objects.count() == 2
+    said = {"purchase_reference": "PO 1"}
+    client.post("/o/acme/buy/", {**buy_page(client, pack="team", currency="USD"), **said})
+    [order] = Order.objects.all()
+    again = buy_page(client, pack="team", currency="USD")
+    assert (again["key"], again["purchase_reference"]) == (order.idempotency_key, "PO 1")
+    client.post("/o/acme/buy/", again)
+    assert Order.objects.count() == 1
+    # Somebody else, something else, another price: an order of its own.
+    for other, query in (
+        (signed_in(bill), {"currency": "USD"}),
+        (client, {"currency": "EUR"}),
+        (client, {"currency": "USD", "quantity": 2}),
+    ):
+        assert buy_page(other, pack="team", **query)["key"] != order.idempotency_key
+    pay(SandboxSession.objects.get())
+    services.settle_order(order_public_id=order.public_id, now=utc_now())
+    assert buy_page(client, pack="team", currency="USD")["key"] != order.idempotency_key
+
+
+def test_another_reference_on_the_same_form_is_asked_about(
+    acme: Organisation, ada: User, team_pack: Pack
+) -> None:
+    client = signed_in(ada)
+    form = buy_page(client, pack="team", currency="USD")
+    client.post("/o/acme/buy/", {**form, "purchase_reference": "PO 1"})
+    answer = client.post("/o/acme/buy/", {**form, "purchase_reference": "PO 2"})
+    assert answer.status_code == 409
+    assert "Nothing new was ordered" in answer.content.decode()
+    assert Order.objects.count() == 1
+    data = answer.context["form"].data
+    assert data["purchase_reference"] == "PO 2"
+    client.post("/o/acme/buy/", {name: data[name] for name in form})
+    assert sorted(Order.objects.values_list("purchase_reference", flat=True)) == ["PO 1", "PO 2"]
 
 
 def test_a_price_that_rose_since_the_review_is_shown_before_anything_is_ordered(

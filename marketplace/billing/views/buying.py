@@ -2,6 +2,7 @@
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.access import OrganisationRequest, organisation_view
@@ -27,7 +28,10 @@ def buy(request: OrganisationRequest, organisation: str) -> HttpResponse:
         return _order(request)
     pack = request.GET.get("pack", "")
     if pack and (offer := _find_offer(pack, request.GET.get("currency", ""), _quantity(request))):
-        return _render_review(request, offer, _make_form(offer))
+        unpaid = selectors.find_unpaid_form_order(
+            organisation=request.organisation, user=request.user, offer=offer, now=utc_now()
+        )
+        return _render_review(request, offer, _make_form(offer, unpaid))
     return _render_shelf(request, gone=bool(pack))
 
 
@@ -51,6 +55,15 @@ def _order(request: OrganisationRequest) -> HttpResponse:
             actor=actor_from_request(request),
             now=now,
         )
+    except services.IdempotencyKeyReused:
+        form.add_error(
+            None,
+            _(
+                "An order with other content was already made from this form and waits for its "
+                "payment. Nothing new was ordered. Send the form again to make another order."
+            ),
+        )
+        return _render_refusal(request, form, status=409)
     except DomainError as error:
         form.add_error(None, str(error))
         return _render_refusal(request, form, status=STATUS_BY_KIND.get(error.kind, 400))
@@ -111,19 +124,23 @@ def _render_refusal(request: OrganisationRequest, form: OrderForm, *, status: in
     offer = _find_offer(form.data.get("pack", ""), form.data.get("currency", ""), quantity)
     if offer is None:
         return _render_shelf(request, gone=True)
-    fresh = _make_form(offer).initial
-    form.data = {**request.POST.dict(), **fresh}
+    form.data = {
+        **request.POST.dict(),
+        **_make_form(offer).initial,
+        "purchase_reference": form.data.get("purchase_reference", ""),
+    }
     return _render_review(request, offer, form, status=status)
 
 
-def _make_form(offer: Offer) -> OrderForm:
+def _make_form(offer: Offer, unpaid: Order | None = None) -> OrderForm:
     return OrderForm(
         initial={
             "pack": offer.pack.slug,
             "currency": offer.currency,
             "quantity": offer.quantity,
             "terms": offer.terms,
-            "key": make_form_key(),
+            "key": unpaid.idempotency_key if unpaid else make_form_key(),
+            "purchase_reference": unpaid.purchase_reference if unpaid else "",
         }
     )
 
