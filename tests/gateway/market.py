@@ -15,7 +15,7 @@ from marketplace.ledger.models import Hold, Wallet
 from marketplace.metering.models import Call, UsageCharge
 from tests.cast import make_key
 from tests.gateway.thread_site import ThreadSite
-from tests.market import give_tokens
+from tests.market import MILLION_TOKENS, give_tokens
 from tests.partners.cast import make_live_service, make_model, make_provider
 from tests.server import LiveSite
 
@@ -91,9 +91,9 @@ def _lower(headers: Any) -> dict[str, str]:
 
 
 def build_market(
-    site: LiveSite | ThreadSite, acme: Organisation, *, millitokens: int | None = None
+    site: LiveSite | ThreadSite, acme: Organisation, *, millitokens: int = MILLION_TOKENS
 ) -> Market:
-    give_tokens(acme, **({} if millitokens is None else {"millitokens": millitokens}))
+    give_tokens(acme, millitokens)
     key, secret = make_key(acme)
     provider = make_provider("Rhine")
     chat = make_live_service(provider, make_model(CHAT), endpoint_url=site.upstream.url)

@@ -4,11 +4,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import transaction
 
 from accounts.models import Organisation
 from marketplace.ledger.models import Hold, Wallet
@@ -137,40 +135,4 @@ def test_kill_nine_at_any_moment(live_site: LiveSite, acme: Organisation) -> Non
     metering.sweep_open_calls(now=utc_now() + metering.longest_call() + timedelta(seconds=1))
     assert not Call.objects.filter(status="open").exists()
     assert Call.objects.filter(status="succeeded").count() == UsageCharge.objects.count() > 0
-    market.assert_books_balance()
-
-
-def test_stopping_in_order_lets_calls_finish(live_site: LiveSite, acme: Organisation) -> None:
-    market = build_market(live_site, acme)
-    live_site.upstream.default = Behaviour(words=("word",) * 20, chunk_delay=0.05)
-    with RawCall(market, stream=True) as call:
-        call.read_until("word")
-        stopping = threading.Thread(target=live_site.stop)
-        stopping.start()
-        assert call.read_all().count("word") == 20
-        stopping.join()
-    ended: Any = market.last_call()
-    assert (ended.status, ended.completion_tokens) == ("succeeded", 20)
-    market.assert_books_balance()
-
-
-def test_a_close_waits_for_a_busy_database(live_site: LiveSite, acme: Organisation) -> None:
-    """Another writer holds the wallet for two seconds: the calls' ends are late, not lost."""
-    market = build_market(live_site, acme)
-    gate = threading.Event()
-    live_site.upstream.default = Behaviour(gate=gate)
-
-    def call(stream: bool) -> str:
-        with RawCall(market, stream=stream) as raw:
-            return raw.read_all()
-
-    with ThreadPoolExecutor(2) as pool:
-        answers = pool.map(call, (False, True))
-        live_site.upstream.wait_until(lambda u: len(u.calls) == 2)
-        with transaction.atomic():
-            Wallet.objects.select_for_update().get(owner_key=acme.public_id)
-            gate.set()
-            time.sleep(2)
-        assert all("Hello" in answer for answer in answers)
-    assert Call.objects.filter(status="succeeded").count() == 2
     market.assert_books_balance()

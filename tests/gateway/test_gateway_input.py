@@ -40,14 +40,15 @@ def assert_refused(
 
 
 def test_fields(market: Market) -> None:
-    for param, value in [
+    wrong: list[tuple[str, Any]] = [
         ("model", None), ("model", ""), ("model", 3), ("model", "x" * 201),
         ("messages", None), ("messages", []), ("messages", "hello"), ("messages", {}),
         ("max_tokens", 0), ("max_tokens", -5), ("max_tokens", 1.5), ("max_tokens", "10"),
         ("max_tokens", True), ("max_tokens", 10**30), ("max_completion_tokens", -1),
         ("n", 0), ("n", -1), ("n", "2"), ("n", 129), ("stream", "yes"), ("stream", 1),
         ("stream_options", []),
-    ]:  # fmt: skip
+    ]  # fmt: skip
+    for param, value in wrong:
         assert_refused(market, 400, "invalid_value", {**GOOD, param: value}, param=param)
     for messages, param in [
         (["hello"], "messages[0]"),
@@ -66,7 +67,8 @@ def test_fields(market: Market) -> None:
 
 
 def test_embedding_fields(market: Market) -> None:
-    for value in (None, "", [], [""], ["x", 1], [[]], [["x"]], {}, 5, [True]):
+    wrong: list[Any] = [None, "", [], [""], ["x", 1], [[]], [["x"]], {}, 5, [True]]
+    for value in wrong:
         body = {"model": EMBEDDINGS, "input": value}
         assert_refused(market, 400, "invalid_value", body, param="input", path="/v1/embeddings")
     many = {"model": EMBEDDINGS, "input": ["x"] * 1001}
