@@ -107,12 +107,19 @@ for (const toast of document.querySelectorAll(".toasts .notice")) {
   toast.append(button);
 }
 
-// After an htmx swap the heading is focused and the count announced.
+// After an htmx swap the heading is focused and the count announced; a poll that changes nothing
+// says nothing.
+let saidLast = "";
+const within = (element, selector) =>
+  element.matches(selector) ? element : element.querySelector(selector);
+
 document.addEventListener("htmx:afterSettle", (event) => {
-  const target = event.detail.elt;
-  target.querySelector("[data-swap-focus]")?.focus();
-  const note = target.querySelector("[data-announce]");
-  if (note) announce(note.dataset.announce || note.textContent);
+  within(event.detail.elt, "[data-swap-focus]")?.focus();
+  const note = within(event.detail.elt, "[data-announce]");
+  const sentence = note && (note.dataset.announce || note.textContent).trim();
+  if (!sentence || sentence === saidLast) return;
+  saidLast = sentence;
+  announce(sentence);
 });
 
 if (document.querySelector("[data-dialog]")) import("./dialogs.js");
