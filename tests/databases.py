@@ -13,6 +13,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ ROOT_VARIABLE = "TOKENWORKS_TEST_ROOT"
 SERVER_VARIABLE = "TOKENWORKS_TEST_SERVER"
 LOCALE = Path(__file__).resolve().parent.parent / "portal" / "locale"
 ROOT_PREFIX = "tokenworks-tests-"
+YOUNG_SECONDS = 60.0
 
 _session: dict[str, Any] = {}
 
@@ -104,9 +106,14 @@ def _lock_file(path: Path) -> int:
 
 
 def _remove_leftovers() -> None:
-    """Folders of runs that were killed: their lock is free. (Servers died with their parent.)"""
+    """Folders of runs that were killed: their lock is free. (Servers died with their parent.)
+
+    A young folder may be of a run that is about to lock it.
+    """
     for folder in Path(tempfile.gettempdir()).glob(f"{ROOT_PREFIX}*"):
         try:
+            if time.time() - folder.stat().st_mtime < YOUNG_SECONDS:
+                continue
             os.close(_lock_file(folder / "alive"))
         except OSError:
             continue
