@@ -1,4 +1,4 @@
-"""What every template may use: ``site`` (cheap; whatever asks the database does so when shown)."""
+"""What every template may use: ``portal`` (cheap; whatever asks the database does so when shown)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -89,5 +89,4 @@ class Site:
 
 def site(request: HttpRequest) -> dict[str, Any]:
     """The context processor. ``portal``, because allauth's views call something else ``site``."""
-    portal = Site(request)
-    return {"portal": portal, "site": portal}
+    return {"portal": Site(request)}
