@@ -223,7 +223,8 @@ def _is_capturable(hold: HoldRow) -> bool:
 
 
 def _needs_more(hold: HoldRow, request: CaptureRequest) -> bool:
-    return hold.state == HoldState.EXPIRED or request.amount_millitokens > hold.amount
+    late = hold.state == HoldState.EXPIRED and request.amount_millitokens > 0
+    return late or request.amount_millitokens > hold.amount
 
 
 def _account_keys(hold: HoldRow, request: CaptureRequest) -> list[AccountKey]:
