@@ -1,10 +1,10 @@
 """The frames of pages: every link in them exists, and each leads where its visitor may go."""
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
 
 from accounts.models import Organisation, User
 from tests.cast import signed_in
@@ -76,7 +76,7 @@ def test_somebody_signed_in_is_led_to_their_organisation(ada: User) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("sandbox", [True, False])
 def test_played_payments_are_said_on_every_page(
-    client: Client, settings: SettingsWrapper, sandbox: bool
+    client: Client, settings: Any, sandbox: bool
 ) -> None:
     settings.SANDBOX_PAYMENTS = sandbox
     assert ("Test mode: no money moves" in client.get("/login/").content.decode()) is sandbox
