@@ -9,6 +9,7 @@ from dataclasses import dataclass
 # thousand model tokens, three quarters of them input.
 TYPICAL_INPUT_TOKENS = 750
 TYPICAL_OUTPUT_TOKENS = 250
+TYPICAL_TOKENS = TYPICAL_INPUT_TOKENS + TYPICAL_OUTPUT_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,8 @@ def upper_bound(price: PriceSnapshot, *, prompt_tokens: int, completion_tokens: 
 
 
 def typical_cost(price: PriceSnapshot) -> int:
-    """Millitokens for a thousand model tokens, 750 in and 250 out: the order of "cheapest first".
-
-    Embeddings have no output price, so for them it orders by input alone.
-    """
+    """Millitokens for a thousand model tokens, 750 in and 250 out: the order of "cheapest first"
+    among a model's services (embeddings have no output price, so input alone decides)."""
     return (
         TYPICAL_INPUT_TOKENS * price.input_millitokens
         + TYPICAL_OUTPUT_TOKENS * price.output_millitokens

@@ -127,6 +127,18 @@ def test_a_second_run_changes_nothing(var):
     assert (var / "demo.json").read_bytes() == file
 
 
+def test_a_start_on_other_ports_moves_the_demos_endpoints(var, settings):
+    call_command("load_demo")
+    settings.DEMO_CHAT_PORT = 9911
+    call_command("load_demo")
+    demo, now = read_demo(var), utc_now()
+    for unit in ("live", "test"):
+        for service in catalog.find_callable_services(demo["chat_model"], unit=unit, now=now):
+            assert service.endpoint_url == "http://127.0.0.1:9911/v1"
+        for service in catalog.find_callable_services(demo["embedding_model"], unit=unit, now=now):
+            assert service.endpoint_url == f"http://127.0.0.1:{settings.DEMO_EMBEDDINGS_PORT}/v1"
+
+
 def test_a_database_with_people_in_it_is_left_alone(var, capsys):
     make_organisation("Real Company")
     rows = count_rows()

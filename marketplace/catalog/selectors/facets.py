@@ -14,14 +14,13 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.catalog import vocabulary
-from marketplace.catalog.pricing import TYPICAL_INPUT_TOKENS, TYPICAL_OUTPUT_TOKENS
+from marketplace.catalog.pricing import TYPICAL_TOKENS
 from marketplace.catalog.selectors.public_rows import PublicRow
 from portal.kernel.quantities import format_price
 
 # Ceilings on the typical price, in the tariff currency per 1M tokens.
 PRICE_CEILINGS = {text: Decimal(text) for text in ("0.1", "0.3", "1", "3")}
 CONTEXT_FLOORS = {"8K": 8_000, "32K": 32_000, "128K": 128_000, "256K": 256_000, "1M": 1_000_000}
-TYPICAL_TOKENS = TYPICAL_INPUT_TOKENS + TYPICAL_OUTPUT_TOKENS
 
 Label = str | Promise
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from django.db.models import OuterRef, Subquery
 
-from marketplace.catalog.models import PriceVersion, ServiceStatus
-from marketplace.catalog.pricing import PriceSnapshot, typical_cost
+from marketplace.catalog.models import Modality, PriceVersion, ServiceStatus
+from marketplace.catalog.pricing import TYPICAL_TOKENS, PriceSnapshot, typical_cost
 from marketplace.catalog.search import patterns_of
 
 
@@ -50,6 +50,9 @@ class PublicRow(NamedTuple):
 
     @property
     def typical_cost(self) -> int:
+        """Millitokens for a thousand model tokens; embeddings answer with none."""
+        if self.modality == Modality.EMBEDDING:
+            return TYPICAL_TOKENS * self.price.input_millitokens + self.price.request_millitokens
         return typical_cost(self.price)
 
 

@@ -56,6 +56,7 @@ def load_demo(*, var: Path, now: datetime) -> Outcome:
     if _is_loaded():
         if files.draft.exists():
             files.draft.replace(files.final)
+        market.follow_the_ports(now=now)
         outcome = Outcome.PRESENT
     elif User.objects.exists():
         return Outcome.NOT_EMPTY

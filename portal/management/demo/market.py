@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from accounts.models import Organisation, User
+from accounts.services import SYSTEM_ACTOR
 from marketplace.catalog import services as catalog
-from marketplace.catalog.models import AIModel, Provider, Service
+from marketplace.catalog.models import AIModel, Provider, Service, ServiceStatus
 from portal.management.demo.chat_models import CHAT_MODELS
 from portal.management.demo.embedding_models import EMBEDDING_MODELS
 from portal.management.demo.providers import CONNECTED, SAMPLES
 from portal.management.demo.shapes import DemoModel, DemoOffer, DemoProvider, Prices
 
 # The demo servers' own names for their models, and where they listen.
+_HOST = "127.0.0.1"
 _UPSTREAM_MODELS = {"chat": "smollm2-135m-instruct", "embeddings": "multilingual-e5-small"}
 MARKET_AGE = timedelta(days=95)
 
@@ -54,6 +56,33 @@ def fill_market(
     ]
 
 
+def follow_the_ports(*, now: datetime) -> int:
+    """Point the connected services at where the demo servers listen this time; how many moved."""
+    moved = 0
+    for kind, upstream_model in _UPSTREAM_MODELS.items():
+        url = _endpoint_of(kind)
+        elsewhere = Service.objects.filter(
+            provider__is_sample=True,
+            upstream_model=upstream_model,
+            endpoint_url__startswith=f"http://{_HOST}:",
+        ).exclude(endpoint_url=url)
+        for service in elsewhere.exclude(status=ServiceStatus.RETIRED):
+            catalog.connect_service(
+                service=service,
+                endpoint_url=url,
+                upstream_model=upstream_model,
+                actor=SYSTEM_ACTOR,
+                now=now,
+            )
+            moved += 1
+    return moved
+
+
+def _endpoint_of(kind: str) -> str:
+    ports = {"chat": settings.DEMO_CHAT_PORT, "embeddings": settings.DEMO_EMBEDDINGS_PORT}
+    return f"http://{_HOST}:{ports[kind]}/v1"
+
+
 def _save_model(data: DemoModel) -> AIModel:
     return catalog.save_model(
         handle=data.handle,
@@ -86,7 +115,6 @@ def _list_service(
 ) -> Service:
     """Drafted, priced, submitted and approved, so many days ago."""
     then = now - timedelta(days=offer.days_live)
-    ports = {"chat": settings.DEMO_CHAT_PORT, "embeddings": settings.DEMO_EMBEDDINGS_PORT}
     service = catalog.create_service(
         provider=provider,
         model=model,
@@ -95,7 +123,7 @@ def _list_service(
         quantisation=offer.quantisation,
         context_length=offer.context_length,
         max_output_tokens=offer.max_output_tokens,
-        endpoint_url=f"http://127.0.0.1:{ports[offer.serves]}/v1" if offer.serves else "",
+        endpoint_url=_endpoint_of(offer.serves) if offer.serves else "",
         upstream_model=_UPSTREAM_MODELS[offer.serves] if offer.serves else "",
         supported_parameters=parameters,
         cut_stream_billing=offer.cut_stream_billing,
