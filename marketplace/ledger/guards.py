@@ -30,6 +30,7 @@ WHEN NOT EXISTS (
     AND d.unit = c.unit
     AND (d.kind = 'wallet') = (d.id IS w.account_id)
     AND (c.kind = 'wallet') = (c.id IS w.account_id)
+    AND (NEW.wallet_id IS NULL) = (d.kind <> 'wallet' AND c.kind <> 'wallet')
 )
 BEGIN SELECT RAISE(ABORT, '{_ENTRY_REFUSED}'); END
 """.strip()  # noqa: S608 (a constant)
@@ -51,6 +52,7 @@ BEGIN
       OR d.unit IS DISTINCT FROM c.unit
       OR (d.kind = 'wallet') <> (w.account_id IS NOT DISTINCT FROM d.id)
       OR (c.kind = 'wallet') <> (w.account_id IS NOT DISTINCT FROM c.id)
+      OR (a.wallet_id IS NULL) <> (d.kind <> 'wallet' AND c.kind <> 'wallet')
   ) THEN
     RAISE EXCEPTION '{_ENTRY_REFUSED}' USING ERRCODE = 'integrity_constraint_violation';
   END IF;

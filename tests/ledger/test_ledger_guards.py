@@ -1,0 +1,232 @@
+# ruff: noqa: S608 (raw SQL is what these tests are about)
+"""What the database itself refuses, whoever asks."""
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+
+from marketplace.ledger import guards
+from marketplace.ledger import services as ledger
+from marketplace.ledger.apps import check_guards
+from portal.kernel import immutability
+from tests.databases import CommittedDatabase
+from tests.ledger.auditor import audit, read_books
+from tests.ledger.cast import NOW, capture, grant, hold
+
+
+def execute(statement: str) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def refuse(statement: str) -> None:
+    """Run raw SQL, which must fail and change nothing."""
+    before = read_books()
+    with pytest.raises(DatabaseError):
+        execute(statement)
+    assert read_books() == before
+
+
+@pytest.fixture
+def books(db: None) -> None:
+    grant(1000)
+    grant(500, unit="test")
+    result = capture(hold(600), 500)
+    ledger.reverse_transaction(
+        transaction_id=result.transaction_id,
+        debits=[("commission", ledger.OPERATOR, 5)],
+        idempotency_key="1",
+        reason="test",
+        now=NOW,
+    )
+    hold(100)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ledger_entry SET amount_millitokens = amount_millitokens + 1",
+        "UPDATE ledger_entry SET line = 9 WHERE line = 1",
+        "DELETE FROM ledger_entry",
+        "UPDATE ledger_transaction SET reason = 'forged'",
+        "DELETE FROM ledger_transaction WHERE kind = 'capture'",
+        "UPDATE ledger_lotburn SET amount_millitokens = 1",
+        "DELETE FROM ledger_lotburn",
+        "UPDATE ledger_account SET owner_key = 'me' WHERE kind = 'payable'",
+        "DELETE FROM ledger_account WHERE kind = 'payable'",
+        "UPDATE ledger_wallet SET owner_key = 'me'",
+        "UPDATE ledger_lot SET face_millitokens = face_millitokens * 2",
+        "UPDATE ledger_lot SET reference = 'order:again'",
+        "DELETE FROM ledger_lot",
+        "DELETE FROM ledger_hold",
+        "UPDATE ledger_hold SET idempotency_key = 'other'",
+        "UPDATE ledger_wallet SET posted_millitokens = -1",
+        "UPDATE ledger_wallet SET held_millitokens = posted_millitokens + 1",
+        "UPDATE ledger_wallet SET held_millitokens = -1",
+        "UPDATE ledger_lot SET remaining_millitokens = face_millitokens + 1",
+        "UPDATE ledger_hold SET captured_millitokens = 1 WHERE state = 'pending'",
+        "UPDATE ledger_hold SET state = 'gone'",
+    ],
+)
+def test_changing_the_past_is_refused(books: None, statement: str) -> None:
+    refuse(statement)
+
+
+@pytest.mark.parametrize("table", ["ledger_entry", "ledger_transaction", "ledger_lotburn"])
+def test_truncate_is_refused(books: None, table: str) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no TRUNCATE; its DELETE is refused")
+    refuse(f"TRUNCATE {table} CASCADE")
+
+
+def test_replace_is_refused(books: None) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite has REPLACE")
+    columns = (
+        "transaction_id, line, debit_account_id, credit_account_id, amount_millitokens, "
+        "wallet_id, wallet_seq, wallet_after_millitokens"
+    )
+    source = f"SELECT {columns} FROM ledger_entry LIMIT 1"
+    refuse(f"INSERT OR REPLACE INTO ledger_entry ({columns}) {source}")
+    refuse(
+        f"INSERT OR REPLACE INTO ledger_entry (id, {columns}) SELECT id, {columns} "
+        "FROM ledger_entry LIMIT 1"
+    )
+    refuse(
+        "REPLACE INTO ledger_account (id, kind, owner_key, unit) "
+        "SELECT id, kind, 'me', unit FROM ledger_account WHERE kind = 'payable'"
+    )
+
+
+def insert_entry(transaction: str, debit: str, credit: str, line: int, wallet: str = "NULL") -> str:
+    seq = "NULL, NULL" if wallet == "NULL" else "99, 1"
+    return (
+        "INSERT INTO ledger_entry (transaction_id, line, debit_account_id, credit_account_id, "
+        "amount_millitokens, wallet_id, wallet_seq, wallet_after_millitokens) VALUES ("
+        f"({transaction}), {line}, ({debit}), ({credit}), 1, {wallet}, {seq})"
+    )
+
+
+CAPTURE = "SELECT id FROM ledger_transaction WHERE kind = 'capture'"
+PAYABLE = "SELECT id FROM ledger_account WHERE kind = 'payable'"
+COMMISSION = "SELECT id FROM ledger_account WHERE kind = 'commission'"
+CLEARING_TEST = "SELECT id FROM ledger_account WHERE kind = 'clearing' AND unit = 'test'"
+WALLET_ACCOUNT = "SELECT account_id FROM ledger_wallet WHERE unit = 'live'"
+WALLET = "(SELECT id FROM ledger_wallet WHERE unit = 'live')"
+WALLET_TEST = "(SELECT id FROM ledger_wallet WHERE unit = 'test')"
+
+
+def test_entry_cannot_join_a_complete_transaction(books: None) -> None:
+    for line in (0, 1, 2, 3, 4):
+        refuse(insert_entry(CAPTURE, PAYABLE, COMMISSION, line))
+
+
+def begin(entry_count: int) -> None:
+    """A transaction that still lacks its lines."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ledger_transaction (public_id, kind, idempotency_scope, "
+            "idempotency_key, request_hash, entry_count, reference, reason, effective_at, "
+            "recorded_at) VALUES ('txn_raw', 'adjustment', 'raw', '1', '', %s, '', '', %s, %s)",
+            [entry_count, str(NOW), str(NOW)],
+        )
+
+
+RAW = "SELECT id FROM ledger_transaction WHERE public_id = 'txn_raw'"
+
+
+def test_entry_fits_its_accounts(books: None) -> None:
+    begin(2)
+    refuse(insert_entry(RAW, PAYABLE, CLEARING_TEST, 1))  # two units
+    refuse(insert_entry(RAW, PAYABLE, WALLET_ACCOUNT, 1))  # a wallet's account, no wallet
+    refuse(insert_entry(RAW, PAYABLE, COMMISSION, 1, WALLET))  # a wallet, not its account
+    refuse(insert_entry(RAW, PAYABLE, WALLET_ACCOUNT, 1, WALLET_TEST))  # another's wallet
+    refuse(insert_entry(RAW, PAYABLE, PAYABLE, 1))
+    refuse(insert_entry(RAW, PAYABLE, "SELECT -1", 1))
+    refuse(insert_entry("SELECT -1", PAYABLE, COMMISSION, 1))
+    refuse(insert_entry(RAW, PAYABLE, COMMISSION, 3))
+    execute(insert_entry(RAW, PAYABLE, COMMISSION, 2))
+    refuse(insert_entry(RAW, PAYABLE, COMMISSION, 2))
+
+
+def test_entry_only_joins_in_the_same_database_transaction(
+    committed_db: CommittedDatabase,
+) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no transaction ids: there only complete transactions are sealed")
+    grant(1000)
+    capture(hold(600), 500)
+    with transaction.atomic():
+        begin(2)
+        with transaction.atomic():  # a savepoint is the same transaction
+            execute(insert_entry(RAW, PAYABLE, COMMISSION, 1))
+    refuse(insert_entry(RAW, PAYABLE, COMMISSION, 2))
+
+
+def test_dropped_or_altered_guard_is_found_and_put_back(committed_db: CommittedDatabase) -> None:
+    assert guards.missing_guards() == []
+    on_table = " ON ledger_entry" if connection.vendor == "postgresql" else ""
+    execute(f"DROP TRIGGER ledger_entry_no_update{on_table}")
+    if connection.vendor == "postgresql":
+        execute("ALTER TABLE ledger_lotburn DISABLE TRIGGER ledger_lotburn_no_delete")
+    else:
+        execute("DROP TRIGGER ledger_lotburn_no_delete")
+        execute(
+            "CREATE TRIGGER ledger_lotburn_no_delete BEFORE DELETE ON ledger_lotburn "
+            "BEGIN SELECT 1; END"
+        )
+    missing = ["ledger_entry_no_update", "ledger_lotburn_no_delete"]
+    assert guards.missing_guards() == missing
+    [warning] = check_guards(app_configs=None, databases=["default"])
+    assert "ledger_entry_no_update" in str(warning.msg)
+    call_command("migrate", verbosity=0)
+    assert guards.missing_guards() == []
+    assert check_guards(app_configs=None, databases=["default"]) == []
+    assert check_guards(app_configs=None, databases=None) == []
+
+
+def test_disarmed_function_is_found(committed_db: CommittedDatabase) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's triggers have no functions")
+    execute(
+        "CREATE OR REPLACE FUNCTION ledger_check_added_entries() RETURNS trigger "
+        "LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+    )
+    assert guards.missing_guards() == ["ledger_entry_joins"]
+    call_command("migrate", verbosity=0)
+    assert guards.missing_guards() == []
+
+
+def test_dropped_constraint_is_found(committed_db: CommittedDatabase) -> None:
+    if connection.vendor == "postgresql":
+        execute("ALTER TABLE ledger_wallet DROP CONSTRAINT wallet_never_overspent")
+        execute("DROP INDEX one_capture_per_hold")
+        assert guards.missing_guards() == ["one_capture_per_hold", "wallet_never_overspent"]
+    else:
+        execute("DROP INDEX one_capture_per_hold")
+        assert guards.missing_guards() == ["one_capture_per_hold"]
+
+
+def test_migrating_back_and_forth_keeps_the_guards(committed_db: CommittedDatabase) -> None:
+    grant(1000)
+    capture(hold(600), 500)
+    call_command("migrate", "ledger", "0001", verbosity=0)
+    call_command("migrate", "ledger", verbosity=0)
+    assert guards.missing_guards() == []
+    capture(hold(300), 100)
+    refuse("DELETE FROM ledger_entry")
+    audit()
+
+
+def test_rebuilt_table_on_sqlite_gets_its_guards_back(committed_db: CommittedDatabase) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL keeps triggers when it alters a table")
+    from marketplace.ledger.models import Entry, Transaction
+
+    immutability.remove_guards(connection)
+    with connection.schema_editor() as editor:
+        for model in (Entry, Transaction):
+            editor._remake_table(model)
+    assert "ledger_entry_joins" in guards.missing_guards()
+    call_command("migrate", verbosity=0)
+    assert guards.missing_guards() == []
