@@ -1,10 +1,8 @@
 """API keys. Members see and manage their own, owners all of their organisation's."""
 
-import secrets
 from typing import Any
 
 from django.contrib import messages
-from django.core.cache import cache
 from django.core.paginator import Paginator
 from django.forms import Form
 from django.http import Http404, HttpResponse
@@ -19,11 +17,11 @@ from accounts.forms.keys import KeyForm, RotateForm
 from accounts.hooks import hooks
 from accounts.key_words import KEY_STATUSES, SCOPES
 from accounts.models import ApiKey, ApiKeyQuerySet, Membership, Role
+from accounts.once import is_first_time, new_once
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
 
 PAGE_SIZE = 50
-ONCE_SECONDS = 24 * 3600
 
 
 @require_safe
@@ -55,10 +53,10 @@ def create_key(request: OrganisationRequest, organisation: str) -> HttpResponse:
         posted(request),
         timezone=request.organisation.timezone,
         now=now,
-        initial={"once": secrets.token_hex(16)},
+        initial={"once": new_once()},
     )
     if request.method == "POST" and form.is_valid():
-        if not _first_time(request, form):
+        if not is_first_time(request.user, form.cleaned_data["once"]):
             return _say_made_already(request, organisation)
         try:
             key, text = services.create_api_key(
@@ -130,9 +128,9 @@ def resume_key(request: OrganisationRequest, organisation: str, key: str) -> Htt
 def rotate_key(request: OrganisationRequest, organisation: str, key: str) -> HttpResponse:
     """A new text for the same rights, shown once; the old one ends after a grace."""
     found = _get_key(request, key)
-    form = RotateForm(posted(request), initial={"once": secrets.token_hex(16)})
+    form = RotateForm(posted(request), initial={"once": new_once()})
     if request.method == "POST" and form.is_valid():
-        if not _first_time(request, form):
+        if not is_first_time(request.user, form.cleaned_data["once"]):
             return _say_made_already(request, organisation)
         try:
             successor, text = services.rotate_api_key(
@@ -208,12 +206,6 @@ def _show_once(
         rotated.refresh_from_db()
     context = {"key": key, "secret": text, "rotated": rotated}
     return render(request, "accounts/key_created.html", context)
-
-
-def _first_time(request: OrganisationRequest, form: Form) -> bool:
-    """Whether this very form was not sent before: a reload must not make a second key."""
-    name = f"accounts:once:{request.user.pk}:{form.cleaned_data['once']}"
-    return bool(cache.add(name, True, ONCE_SECONDS))
 
 
 def _say_made_already(request: OrganisationRequest, organisation: str) -> HttpResponse:

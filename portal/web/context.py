@@ -1,4 +1,4 @@
-"""What every template may use: ``portal`` (cheap; whatever asks the database does so when shown)."""
+"""What every template may use: ``portal``; what asks the database does so when it is shown."""
 
 from dataclasses import dataclass
 from functools import cached_property

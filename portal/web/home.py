@@ -4,12 +4,19 @@ from datetime import timedelta
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import selectors as accounts_selectors
 from accounts import services as accounts
-from accounts.access import OrganisationRequest, PersonRequest, organisation_view, person_view
+from accounts.access import (
+    OrganisationRequest,
+    PersonRequest,
+    organisation_view,
+    person_view,
+    recent_sign_in_required,
+)
 from accounts.models import Role
+from accounts.once import is_first_time, new_once
 from marketplace.billing import selectors as billing
 from marketplace.catalog import selectors as catalog
 from marketplace.metering import selectors as metering
@@ -73,10 +80,13 @@ def start(request: OrganisationRequest, organisation: str) -> HttpResponse:
     return _render_start(request)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @organisation_view()
+@recent_sign_in_required
 def create_first_key(request: OrganisationRequest, organisation: str) -> HttpResponse:
     """Make a key and show it once, in this very answer: it is never stored or put in a session."""
+    if request.method != "POST" or not is_first_time(request.user, request.POST.get("once", "")):
+        return redirect("web:start", organisation=organisation)
     now = utc_now()
     _key, secret = accounts.create_api_key(
         organisation=request.organisation,
@@ -105,6 +115,7 @@ def _render_start(request: OrganisationRequest, *, secret: str = "") -> HttpResp
         "web/start_waiting.html" if fragment else "web/start.html",
         {
             "secret": secret,
+            "once": new_once(),
             "snippets": build_snippets(model=model, **({"key": secret} if secret else {})),
             "first_call": metering.get_first_call(organisation=tenant),
             "poll_seconds": POLL_SECONDS,
