@@ -260,6 +260,19 @@ def test_money_that_came_after_all_is_honoured_whatever_was_shown(
     assert credited_once(order)
 
 
+def test_the_reconciliation_repairs_what_was_paid_after_all(
+    acme: Organisation, team_pack: Pack
+) -> None:
+    order, session = open_order(acme, team_pack)
+    pay(session)
+    Order.objects.update(status="cancelled")
+    Attempt.objects.update(state="closed")
+    soon = utc_now() + timedelta(minutes=3)
+    [(found, _)] = services.find_uncredited_orders(now=soon)
+    assert services.settle_order(order_public_id=found, now=soon)
+    assert credited_once(order)
+
+
 def test_the_answer_of_the_create_call_was_lost(acme: Organisation, team_pack: Pack) -> None:
     """The session exists over there, was even paid, and we never noted it."""
     order, session = open_order(acme, team_pack)

@@ -11,6 +11,7 @@ from django.db.models import F
 
 from marketplace.billing import services
 from marketplace.billing.models import SandboxEvent
+from marketplace.billing.providers import sandbox_is_allowed
 from marketplace.billing.sandbox import processor, signature
 from marketplace.billing.sandbox.adapter import SandboxProvider, encode_event
 from portal.kernel.clock import utc_now
@@ -22,7 +23,9 @@ RETRY_AFTER = timedelta(seconds=30)
 
 
 def deliver_due_events(*, now: datetime | None = None, limit: int = 200) -> int:
-    """Deliver what happened and was not delivered yet; how many arrived."""
+    """Deliver what happened and was not delivered yet; how many arrived. None where it is off."""
+    if not sandbox_is_allowed():
+        return 0
     now = now or utc_now()
     processor.let_time_pass(now=now)
     due = SandboxEvent.objects.filter(delivered_at__isnull=True, next_attempt_at__lte=now)

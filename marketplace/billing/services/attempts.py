@@ -39,6 +39,12 @@ def lock_order(order_pk: int) -> Order:
     )
 
 
+def _lock_with_attempt(attempt_pk: int) -> tuple[Order, Attempt]:
+    """Lock first, then read: what was read before the lock may have changed while waiting."""
+    order = lock_order(Attempt.objects.values_list("order_id", flat=True).get(pk=attempt_pk))
+    return order, order.attempts.get(pk=attempt_pk)
+
+
 def begin_attempt(*, order_pk: int, site_url: str, now: datetime) -> Attempt | None:
     """The attempt that is live, or a new one, committed before the provider is called.
 
@@ -71,8 +77,7 @@ def begin_attempt(*, order_pk: int, site_url: str, now: datetime) -> Attempt | N
 def refuse_attempt(*, attempt_pk: int, code: str) -> None:
     """The provider will never accept these parameters: the order has failed."""
     with transaction.atomic(durable=True):
-        attempt = Attempt.objects.get(pk=attempt_pk)
-        order = lock_order(attempt.order_id)
+        order, _attempt = _lock_with_attempt(attempt_pk)
         Attempt.objects.filter(pk=attempt_pk, state=AttemptState.STARTED).update(
             state=AttemptState.REFUSED, error=code[:200]
         )
@@ -84,8 +89,7 @@ def refuse_attempt(*, attempt_pk: int, code: str) -> None:
 def record_session(*, attempt_pk: int, session: PaymentSession) -> bool:
     """Note the session that the call made. False when the order was closed meanwhile."""
     with transaction.atomic(durable=True):
-        attempt = Attempt.objects.get(pk=attempt_pk)
-        order = lock_order(attempt.order_id)
+        order, attempt = _lock_with_attempt(attempt_pk)
         if order.status in (OrderStatus.CANCELLED, OrderStatus.EXPIRED):
             note_session(order, attempt, session, state=AttemptState.CLOSED)
             return False

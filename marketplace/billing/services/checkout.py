@@ -199,10 +199,10 @@ def _hash_request(pack: Pack, currency: str, quantity: int, purchase_reference: 
 
 
 def _snapshot(offer: Offer) -> dict[str, object]:
-    """What was offered, kept with the order: later changes of the pack don't touch it."""
+    """What was offered, in the buyer's language: later changes of the pack don't touch it."""
     return {
         "pack": offer.pack,
-        "pack_name": offer.pack.name_en,
+        "pack_name": offer.name,
         "quantity": offer.quantity,
         "paid_millitokens": offer.paid_millitokens,
         "bonus_millitokens": offer.bonus_millitokens,

@@ -66,8 +66,9 @@ def _mail_receipt(pk: int, *, now: datetime) -> bool:
     receipt = Receipt.objects.select_related("order__organisation", "order__ordered_by").get(pk=pk)
     try:
         _compose_mail(receipt).send()
-    except OSError:
-        # Mail servers fail as OSError (smtplib's errors included); the lease says when to retry.
+    except (OSError, ValueError):
+        # The mail server (smtplib's errors are OSErrors) or an address that is none: one receipt
+        # must not hold up the others. The lease says when to try again.
         _log.warning("receipt_not_mailed", receipt=receipt.public_id, exc_info=True)
         return False
     Receipt.objects.filter(pk=pk).update(mailed_at=now)

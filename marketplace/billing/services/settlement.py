@@ -52,11 +52,10 @@ def settle_order(*, order_public_id: str, object_id: str = "", now: datetime) ->
 def _retrieve_sessions(
     order: Order, provider: PaymentProvider, object_id: str
 ) -> list[PaymentSession]:
-    """Over the network: what could have been paid. Sessions known to be over are not asked for."""
-    wanted = [object_id] if object_id else []
+    """Over the network: the order's newest session, and the one that an event named."""
     live = order.attempts.filter(state__in=attempts.LIVE_ATTEMPT_STATES).first()
-    if live is not None and live.session_id:
-        wanted.append(live.session_id)
+    named = [object_id, order.provider_session_id or "", live.session_id if live else ""]
+    wanted = [wanted_id for wanted_id in dict.fromkeys(named) if wanted_id]
     found: dict[str, PaymentSession] = {}
     for wanted_id in wanted:
         try:

@@ -11,8 +11,7 @@ from accounts.models import Role
 from accounts.services import actor_from_request
 from marketplace.billing import selectors, services
 from marketplace.billing.models import Order, OrderStatus, Receipt
-from marketplace.billing.payment_provider import PaymentsUnavailable
-from marketplace.billing.views.buying import send_to_payment
+from marketplace.billing.views.buying import STATUS_BY_KIND, send_to_payment
 from marketplace.billing.waking import wake_on_commit
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
@@ -48,18 +47,18 @@ def pay_order(request: OrganisationRequest, organisation: str, order: str) -> Ht
     try:
         return send_to_payment(request, found)
     except DomainError as error:
-        return _render_order(request, found, problem=error, status=409)
+        return _refuse(request, found, error)
 
 
 @require_POST
 @organisation_view(role=Role.BILLING)
 def check_order(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
-    """ "Check again": ask the provider now and say what it said."""
+    """The button "Check again": ask the provider now and say what it said."""
     found = _get_order(request, order)
     try:
         services.settle_order(order_public_id=found.public_id, now=utc_now())
-    except PaymentsUnavailable as error:
-        return _render_order(request, found, problem=error, status=503)
+    except DomainError as error:
+        return _refuse(request, found, error)
     return _to_order(request, found)
 
 
@@ -69,11 +68,8 @@ def cancel_order(request: OrganisationRequest, organisation: str, order: str) ->
     found = _get_order(request, order)
     try:
         services.cancel_order(order=found, actor=actor_from_request(request), now=utc_now())
-    except services.OrderClosed as error:
-        fresh = _get_order(request, order)
-        return _render_order(request, fresh, problem=error, status=409)
-    except PaymentsUnavailable as error:
-        return _render_order(request, found, problem=error, status=503)
+    except DomainError as error:
+        return _refuse(request, found, error)
     return _to_order(request, found)
 
 
@@ -119,6 +115,13 @@ def _render_order(
         },
         status=status,
     )
+
+
+def _refuse(request: OrganisationRequest, order: Order, error: DomainError) -> HttpResponse:
+    """The order as it is by now, with what went wrong on top."""
+    fresh = _get_order(request, order.public_id)
+    status = STATUS_BY_KIND.get(error.kind, 400)
+    return _render_order(request, fresh, problem=error, status=status)
 
 
 def _have_it_checked(order: Order) -> None:
