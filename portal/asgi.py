@@ -1,7 +1,7 @@
 """One ASGI application: the gateway under ``/v1``, Django for everything else.
 
 The gateway is a plain ASGI application beside Django, since a Django view would cost it four
-fifths of its speed (shared/gateway.md). It alone has something to start and stop: ``lifespan``
+fifths of its speed (docs/gateway.md). It alone has something to start and stop: ``lifespan``
 goes to it.
 """
 

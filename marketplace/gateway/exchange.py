@@ -3,7 +3,7 @@ has gone."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from marketplace.gateway.errors import GatewayRefusal
 from portal.kernel.public_ids import new_public_id
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
+Scope = Mapping[str, Any]
+Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]

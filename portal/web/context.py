@@ -36,7 +36,7 @@ class Site:
 
     @property
     def tagline(self) -> str:
-        return settings.SITE_TAGLINE
+        return str(settings.SITE_TAGLINE)
 
     @property
     def sandbox(self) -> bool:

@@ -109,7 +109,7 @@ def _render_start(request: OrganisationRequest, *, secret: str = "") -> HttpResp
         None,
     )
     model = example.model_handle if example else "qwen/qwen3-8b"
-    fragment = bool(request.htmx) and not secret
+    fragment = "HX-Request" in request.headers and not secret
     return render(
         request,
         "web/start_waiting.html" if fragment else "web/start.html",

@@ -3,7 +3,7 @@
 import csv
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from django import forms
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role
 from marketplace.metering import selectors as metering
-from marketplace.metering.selectors import UsageReport
+from marketplace.metering.selectors import GroupBy, UsageReport
 from portal.kernel.clock import utc_now
 from portal.kernel.csv_cells import safe_cell
 from portal.web.charts import DailyBars, LatencyLines, Quantity, Series
@@ -61,7 +61,7 @@ class UsageQuery:
     end_on: date
     today: date
     period: str  # "" when the days were chosen by hand
-    group_by: str
+    group_by: GroupBy
     money: bool
     form: DayRangeForm
 
@@ -147,7 +147,7 @@ def _read_query(request: OrganisationRequest) -> UsageQuery:
         end_on=end_on,
         today=today,
         period=period,
-        group_by=group_by if group_by in GROUPS else "service",
+        group_by=cast(GroupBy, group_by) if group_by in GROUPS else "service",
         money=request.GET.get("as") == "money",
         form=form,
     )

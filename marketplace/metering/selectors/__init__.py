@@ -30,6 +30,7 @@ from marketplace.metering.selectors.forecast import (
     get_run_out,
 )
 from marketplace.metering.selectors.usage import (
+    GroupBy,
     Spend,
     UsageGroup,
     UsageReport,
@@ -44,6 +45,7 @@ __all__ = [
     "CostLine",
     "EarningsReport",
     "FilterChoices",
+    "GroupBy",
     "RunOut",
     "ServiceEarnings",
     "ServiceFigures",
