@@ -80,5 +80,6 @@ class AIModel(models.Model):
         return [vocabulary.label_of(vocabulary.INDUSTRIES, code) for code in self.industries]
 
     @property
-    def language_labels(self) -> list[str]:
-        return [vocabulary.language_label(code) for code in self.languages]
+    def languages_text(self) -> str:
+        """The languages in a row, as the reader's language writes a row."""
+        return vocabulary.in_a_row([vocabulary.language_label(code) for code in self.languages])

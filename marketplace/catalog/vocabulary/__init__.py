@@ -4,6 +4,7 @@ from marketplace.catalog.vocabulary.licences import LICENCES, Licence, get_licen
 from marketplace.catalog.vocabulary.places import (
     REGIONS,
     country_label,
+    in_a_row,
     is_country,
     language_label,
     region_label,
@@ -29,6 +30,7 @@ __all__ = [
     "context_label",
     "country_label",
     "get_licence",
+    "in_a_row",
     "is_country",
     "label_of",
     "language_label",

@@ -1,5 +1,6 @@
 """Where services run: regions of our own naming, countries and languages by their standards."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from babel import Locale
@@ -63,3 +64,8 @@ def language_label(code: str, *, chinese: bool | None = None) -> str:
     """A BCP 47 code's language as the reader calls it: "zh" is "Chinese", "中文"."""
     locale = _reader_locale() if chinese is None else _locale(chinese)
     return str(locale.languages.get(code.replace("-", "_"), code))
+
+
+def in_a_row(labels: Sequence[str]) -> str:
+    """ "English, Chinese", in Chinese "英语、中文"."""
+    return ("、" if (get_language() or "en").startswith("zh") else ", ").join(labels)
