@@ -15,7 +15,7 @@ def read_demo(var: Path) -> dict[str, Any] | None:
         return None
 
 
-def describe_logins(demo: dict[str, Any]) -> str:
+def describe_logins(demo: dict[str, Any], site_url: str) -> str:
     width = max(len(login["email"]) for login in demo["logins"])
     lines = [
         f"    {login['email']:<{width}}  {login['password']}  ({login['role']})"
@@ -23,7 +23,7 @@ def describe_logins(demo: dict[str, Any]) -> str:
     ]
     if secret := demo.get("operator_totp_secret"):
         lines.append(f"    The operator's second factor (authenticator secret): {secret}")
-    return "\n".join(["  Sign in with", *lines])
+    return "\n".join([f"  Sign in at {site_url}/login/ with", *lines])
 
 
 def describe_calls(demo: dict[str, Any], site_url: str) -> str:

@@ -128,7 +128,7 @@ class Site(uvicorn.Server):
         self._say(f"\n  Tokenworks runs at {settings.SITE_URL}  (Ctrl-C stops all of it)\n")
         demo = demo_guide.read_demo(Path(settings.VAR_DIR)) if self._with_demo else None
         if demo:
-            self._say(demo_guide.describe_logins(demo) + "\n")
+            self._say(demo_guide.describe_logins(demo, settings.SITE_URL) + "\n")
             self._say(demo_guide.describe_calls(demo, settings.SITE_URL))
         if self._with_demo:
             self._start_models()
