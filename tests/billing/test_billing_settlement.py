@@ -168,6 +168,8 @@ def test_a_decline_charges_nothing_and_the_next_try_is_another_attempt(
     assert not settle(order)
     assert untouched(order)
     assert (order.status, order.failure_code) == ("failed", "card_declined")
+    [event] = AuditEvent.objects.filter(action="order.declined")
+    assert (event.before, event.after) == ({"status": "pending"}, {"status": "failed"})
     assert not processor.pay(session_id=session.session_id, now=utc_now())
     services.open_payment(order=order, now=utc_now())
     order.refresh_from_db()

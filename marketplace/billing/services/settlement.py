@@ -88,7 +88,7 @@ def _apply_sessions(
         paid = next((session for session in sessions if session.is_paid), None)
         if paid is None:
             for session in sessions:
-                _note_unpaid(order, session)
+                _note_unpaid(order, session, now=now)
             return False
         differences = _find_differences(order, paid, provider)
         if differences:
@@ -138,7 +138,7 @@ def _note_mismatch(
     )
 
 
-def _note_unpaid(order: Order, session: PaymentSession) -> None:
+def _note_unpaid(order: Order, session: PaymentSession, *, now: datetime) -> None:
     """Follow the session as far as an unpaid one goes; a closed order stays as it was closed."""
     attempt = _find_attempt(order, session)
     if attempt is None:
@@ -150,6 +150,7 @@ def _note_unpaid(order: Order, session: PaymentSession) -> None:
         attempt.save(update_fields=["state"])
     if not order.is_open or order.provider_session_id != session.session_id:
         return
+    before = order.status
     if session.state is SessionState.EXPIRED:
         order.status = OrderStatus.EXPIRED
     elif session.is_over:
@@ -159,6 +160,17 @@ def _note_unpaid(order: Order, session: PaymentSession) -> None:
     elif order.status == OrderStatus.DRAFT:
         order.status = OrderStatus.PENDING
     order.save(update_fields=["status", "failure_code"])
+    if not order.is_open:
+        accounts.record_audit(
+            organisation=order.organisation,
+            actor=SYSTEM_ACTOR,
+            action="order.declined" if order.status == OrderStatus.FAILED else "order.expired",
+            target_id=order.public_id,
+            target_label=order.pack_name,
+            before={"status": before},
+            after={"status": order.status},
+            now=now,
+        )
 
 
 def _find_attempt(order: Order, session: PaymentSession) -> Attempt | None:
