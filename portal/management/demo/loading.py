@@ -26,7 +26,9 @@ from marketplace.billing.sandbox import processor
 from marketplace.catalog.models import Provider
 from marketplace.ledger import services as ledger
 from portal.management.demo import market, people
-from portal.management.demo.providers import CHAT_MODEL, EMBEDDING_MODEL, PACKS, PROVIDERS
+from portal.management.demo.connected import CHAT_MODEL, EMBEDDING_MODEL
+from portal.management.demo.packs import PACKS
+from portal.management.demo.providers import PROVIDERS
 
 CUSTOMER = "Acme Tools"
 PURCHASE_KEY = "demo:first-purchase"

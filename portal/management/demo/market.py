@@ -10,8 +10,9 @@ from accounts.services import SYSTEM_ACTOR
 from marketplace.catalog import services as catalog
 from marketplace.catalog.models import AIModel, Provider, Service, ServiceStatus
 from portal.management.demo.chat_models import CHAT_MODELS
+from portal.management.demo.connected import CONNECTED
 from portal.management.demo.embedding_models import EMBEDDING_MODELS
-from portal.management.demo.providers import CONNECTED, SAMPLES
+from portal.management.demo.samples import SAMPLES
 from portal.management.demo.shapes import DemoModel, DemoOffer, DemoProvider, Prices
 
 # The demo servers' own names for their models, and where they listen.
