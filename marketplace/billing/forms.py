@@ -23,7 +23,6 @@ class CalculatorForm(forms.Form):
     words_out = forms.IntegerField(
         label=_("Words out, per call"), min_value=0, max_value=MOST_WORDS
     )
-    currency = forms.CharField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, *args: Any, services: Sequence[CallableService], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -34,8 +34,6 @@ def pack_list(request: HttpRequest) -> HttpResponse:
     currencies = selectors.list_sale_currencies()
     currency = choose_currency(request.GET.get("currency", ""), currencies)
     offers = selectors.list_packs(currency=currency)
-    query = request.GET.copy()
-    query.pop("currency", None)
     organisation = (
         accounts.list_organisations_of(user=request.user).first()
         if isinstance(request.user, User)
@@ -55,7 +53,6 @@ def pack_list(request: HttpRequest) -> HttpResponse:
             "scopes": selectors.describe_scopes([offer.scope for offer in offers]),
             "currencies": currencies,
             "currency": currency,
-            "query": query.urlencode(),
             "organisation": organisation,
         },
     )
