@@ -195,6 +195,8 @@ INVITATION_DAYS = env.int("INVITATION_DAYS", default=7)
 # Tokens given once to each verified organisation (and once per e-mail domain of its own).
 TRIAL_TOKENS = env.int("TRIAL_TOKENS", default=1_000_000)
 TRIAL_DAYS = env.int("TRIAL_DAYS", default=90)
+# Test tokens given to every verified organisation; they reach test services only.
+TEST_TOKENS = env.int("TEST_TOKENS", default=1_000_000)
 
 # --- Market and money ---------------------------------------------------------------------
 # One million wallet tokens are worth one unit of this currency at list price.
@@ -365,6 +367,10 @@ SPECTACULAR_SETTINGS = {
     "PATH_CONVERTER_OVERRIDES": {
         "public_id": {"type": "string", "pattern": "^[a-z]{3,4}_[0-9a-z]{26}$"}
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "portal.web.api_schema.add_gateway",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "CallStatusEnum": "marketplace.metering.models.CallStatus.values",
     },

@@ -57,6 +57,8 @@ provider_routes = [
 ]
 urlpatterns = [
     path("api/schema/", api_docs.SchemaView.as_view(), name="schema"),
+    path("docs/api/", api_docs.reference, name="docs"),
+    path("docs/api/try/", api_docs.TryView.as_view(), name="try"),
     path(".well-known/tokenworks/jwks.json", grants.JwksView.as_view(), name="jwks"),
     *tenant_routes,
     *provider_routes,
