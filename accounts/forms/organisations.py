@@ -81,7 +81,8 @@ def _countries() -> list[tuple[str, str]]:
         for code, name in names.items()
         if len(code) == 2 and code.isalpha() and code not in _NO_COUNTRIES
     ]
-    return sorted(countries, key=lambda pair: pair[1])
+    # GB 18030 keeps the common Chinese characters in the order of their pinyin; ASCII stays ASCII.
+    return sorted(countries, key=lambda pair: pair[1].encode("gb18030"))
 
 
 # Codes in Unicode's data that are groups, outlying parts or placeholders.

@@ -4,7 +4,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.catalog import vocabulary
@@ -21,7 +21,7 @@ class ServiceStatus(models.TextChoices):
 
     DRAFT = "draft", _("Draft")
     IN_REVIEW = "in_review", _("In review")
-    LIVE = "live", _("Live")
+    LIVE = "live", pgettext_lazy("service", "Live")
     PAUSED = "paused", _("Paused")
     RETIRED = "retired", _("Retired")
 

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from marketplace.ledger.models.holds import Hold
 from marketplace.ledger.models.wallets import Account, Lot, Wallet
@@ -15,7 +16,7 @@ class TransactionKind(models.TextChoices):
     PURCHASE = "purchase", _("Purchase")
     GRANT = "grant", _("Grant")
     CAPTURE = "capture", _("Call")
-    EXPIRY = "expiry", _("Expiry")
+    EXPIRY = "expiry", pgettext_lazy("transaction", "Expiry")
     REFUND = "refund", _("Refund")
     CHARGEBACK = "chargeback", _("Charge-back")
     REVERSAL = "reversal", _("Reversal")

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from portal.kernel.public_ids import PublicIdField
 
@@ -121,7 +122,7 @@ class Freeze(models.Model):
 class LotKind(models.TextChoices):
     """Where a lot's tokens came from; bonus burns before paid."""
 
-    PAID = "paid", _("Paid")
+    PAID = "paid", pgettext_lazy("lot", "Paid")
     BONUS = "bonus", _("Bonus")
     GRANT = "grant", _("Grant")
 
