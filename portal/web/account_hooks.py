@@ -8,14 +8,14 @@ from accounts.models import ApiKey, KeyKind, Organisation
 from marketplace.catalog import selectors as catalog
 from marketplace.metering import selectors as metering
 from portal.kernel.clock import utc_now
-from portal.web.join import grant_trial
+from portal.web.join import welcome_organisation
 
 
 def connect_accounts() -> None:
     """Called once, when the application starts."""
     hooks.list_services = _list_services
     hooks.spend_by_key = _get_spend_by_key
-    hooks.on_verified = grant_trial
+    hooks.on_verified = welcome_organisation
 
 
 def _list_services() -> Sequence[ServiceChoice]:

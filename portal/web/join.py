@@ -1,4 +1,4 @@
-"""What a newly verified organisation gets: its trial lot, once."""
+"""What a newly verified organisation gets: test tokens, and its trial lot once."""
 
 from datetime import datetime, timedelta
 
@@ -10,6 +10,29 @@ from marketplace.ledger import services as ledger
 from marketplace.ledger.models import AccountKind, LotKind, Unit
 
 MILLITOKENS_PER_TOKEN = 1000
+
+
+def welcome_organisation(organisation: Organisation, email: str, now: datetime) -> None:
+    """Called in the transaction that verifies the organisation; twice is once."""
+    grant_test_tokens(organisation, now)
+    grant_trial(organisation, email, now)
+
+
+def grant_test_tokens(organisation: Organisation, now: datetime) -> None:
+    """For keys ``tw_test_…``: they reach test services only and are worth nothing."""
+    if settings.TEST_TOKENS <= 0:
+        return
+    face = settings.TEST_TOKENS * MILLITOKENS_PER_TOKEN
+    ledger.grant_lot(
+        owner_key=organisation.public_id,
+        unit=Unit.TEST,
+        reference=f"test:{organisation.public_id}",
+        kind=LotKind.GRANT,
+        face_millitokens=face,
+        debits=[(AccountKind.PROMOTION, "operator", face)],
+        reason="test",
+        now=now,
+    )
 
 
 def grant_trial(organisation: Organisation, email: str, now: datetime) -> bool:

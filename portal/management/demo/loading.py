@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from marketplace.billing import services as billing
 from marketplace.billing.models import Order, Pack
 from marketplace.billing.sandbox import processor
 from marketplace.catalog.models import Provider
-from marketplace.ledger import services as ledger
 from portal.management.demo import market, people
 from portal.management.demo.connected import CHAT_MODEL, EMBEDDING_MODEL
 from portal.management.demo.packs import PACKS
@@ -33,7 +32,6 @@ from portal.management.demo.providers import PROVIDERS
 CUSTOMER = "Acme Tools"
 PURCHASE_KEY = "demo:first-purchase"
 PURCHASED_PACK = "team"
-TEST_MILLITOKENS = 10_000_000_000
 
 
 class Outcome(StrEnum):
@@ -98,7 +96,6 @@ def _load(now: datetime) -> dict[str, Any]:
     }
     market.fill_market(companies, PROVIDERS, reviewer=olga.user, now=now)
     _make_packs(now)
-    _grant_test_tokens(acme, now)
     return {
         "logins": [
             {"email": login.user.email, "password": login.password, "role": login.role}
@@ -146,21 +143,6 @@ def _make_packs(now: datetime) -> None:
             actor=SYSTEM_ACTOR,
             now=now,
         )
-
-
-def _grant_test_tokens(organisation: Organisation, now: datetime) -> None:
-    """For the test key: another unit, worth nothing, which only test services take."""
-    ledger.grant_lot(
-        owner_key=organisation.public_id,
-        unit="test",
-        reference=f"demo-test:{organisation.public_id}",
-        kind="grant",
-        face_millitokens=TEST_MILLITOKENS,
-        debits=[("promotion", "operator", TEST_MILLITOKENS)],
-        reason="demo",
-        expires_at=now + timedelta(days=365),
-        now=now,
-    )
 
 
 def _buy_first_pack(now: datetime) -> None:
