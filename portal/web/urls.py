@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.web import docs, health, home, landing, preferences, usage
+from portal.web import docs, health, home, landing, preferences, usage, wallet
 
 app_name = "web"
 
@@ -12,6 +12,7 @@ urlpatterns = [
     path("o/<slug:organisation>/", home.home, name="home"),
     path("o/<slug:organisation>/start/", home.start, name="start"),
     path("o/<slug:organisation>/start/key/", home.create_first_key, name="create_first_key"),
+    path("o/<slug:organisation>/wallet/", wallet.wallet, name="wallet"),
     path("o/<slug:organisation>/usage/", usage.usage, name="usage"),
     path("o/<slug:organisation>/usage.csv", usage.usage_csv, name="usage_csv"),
     path("docs/", docs.index, name="docs"),
