@@ -47,7 +47,8 @@ class HoldResult:
     """``outcome`` is "held", "declined" or "conflict".
 
     A decline has a code ("insufficient_funds", "wallet_frozen", "limit_exceeded") and, for a
-    limit, its subject. ``replayed`` says that the answer was stored before.
+    limit, its subject. ``replayed`` says that the answer was stored before; the amount is then
+    what the hold has been extended to.
     """
 
     outcome: str
