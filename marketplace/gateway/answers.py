@@ -47,6 +47,7 @@ def render_answer(
 ) -> dict[str, Any]:
     """The whole answer; what it says about limits of ours is under ``tokenworks``."""
     operation = call.request.operation
+    answer.pop("tokenworks", None)
     answer["model"] = call.request.model
     answer["usage"] = render_usage(usage, closed, operation=operation)
     if operation == "chat":
@@ -56,5 +57,7 @@ def render_answer(
     return answer
 
 
-# Beside finish_reason "length", where the wallet and not the model set the length.
+# Beside finish_reason "length", where neither the caller nor the model set the length: the wallet
+# did, or the longest time that a call may take.
 SHORT_OF_FUNDS = {"limited_by": "credit_balance_exhausted"}
+SHORT_OF_TIME = {"limited_by": "time_limit"}

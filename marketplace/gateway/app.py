@@ -60,7 +60,7 @@ class GatewayApplication:
 
     async def _serve(self, exchange: Exchange) -> None:
         gateway = self._get_gateway()
-        work = gateway.start(_answer(gateway, exchange))
+        work = gateway.start_request(_answer(gateway, exchange))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -134,7 +134,7 @@ async def _list_models(gateway: Gateway, exchange: Exchange) -> None:
 async def _show_model(gateway: Gateway, exchange: Exchange) -> None:
     key = await gateway.keys.authenticate(exchange.headers.get(b"authorization"))
     # Ids contain a slash; a client may send it escaped, and a server may leave it so.
-    handle = unquote(exchange.path.removeprefix(f"{_MODELS}/"))
+    handle = unquote(exchange.path.removeprefix(f"{_MODELS}/")).rstrip("/")
     model = await gateway.database.read(listings.get_model, key, handle)
     await exchange.send_json(200, model)
 
@@ -157,21 +157,19 @@ async def _call(
 ) -> None:
     """Key first, so that a stranger's body is not even read."""
     key = await gateway.keys.authenticate(exchange.headers.get(b"authorization"))
-    body = await exchange.read_body(
-        most_bytes=settings.GATEWAY_MAX_BODY_BYTES,
-        seconds=settings.GATEWAY_BODY_SECONDS,
-        budget=gateway.budget,
-    )
-    try:
+    if key.touch_due:
+        gateway.start(gateway.keys.note_use(key))
+    with gateway.budget.share() as share:
+        body = await exchange.read_body(
+            most_bytes=settings.GATEWAY_MAX_BODY_BYTES,
+            seconds=settings.GATEWAY_BODY_SECONDS,
+            share=share,
+        )
         value = requests.read_json(body, most_depth=settings.GATEWAY_MAX_JSON_DEPTH)
         request = parse(value, body_bytes=len(body))
         exchange.watch()
         run = stream if request.stream else complete
         await run(gateway, exchange, key, request)
-    finally:
-        gateway.budget.give_back(len(body))
-        if key.touch_due:
-            gateway.start(gateway.keys.note_use(key))
 
 
 _ROUTES: dict[str, tuple[str, Handler]] = {

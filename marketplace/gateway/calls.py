@@ -221,9 +221,7 @@ def _refuse_decline(result: metering.OpenResult, request: CallRequest) -> Gatewa
         return GatewayRefusal(
             403,
             "wallet_frozen",
-            _(
-                "The wallet is frozen, so no call can start. Nothing was charged. The portal says why."
-            ),
+            _("The wallet is frozen, so no call can start. Nothing was charged."),
         )
     return GatewayRefusal(
         402,

@@ -4,7 +4,7 @@ from accounts.services import AuthenticatedKey
 from marketplace.gateway import answers
 from marketplace.gateway.calls import Ending, RunningCall
 from marketplace.gateway.errors import refuse_failure
-from marketplace.gateway.exchange import ClientGone, Exchange
+from marketplace.gateway.exchange import ClientGone, Exchange, Share
 from marketplace.gateway.requests import CallRequest
 from marketplace.gateway.running import Attempts, CallClosing, Gateway
 from marketplace.upstream import shaping
@@ -22,13 +22,14 @@ async def complete(
     while True:
         call = await attempts.open()
         try:
-            return await _try(gateway, exchange, call)
+            with gateway.budget.share() as share:
+                return await _try(gateway, exchange, call, share)
         except UpstreamFailure as failure:
             if not attempts.worth_another(failure):
                 raise refuse_failure(failure) from failure
 
 
-async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall) -> None:
+async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: Share) -> None:
     """One service's answer, charged and sent. Whoever leaves before it is there pays nothing."""
     patience = Patience(gateway.upstream.limits.total_seconds)
     async with CallClosing(gateway, call) as closing:
@@ -36,7 +37,9 @@ async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall) -> None:
         try:
             if exchange.gone:
                 raise UpstreamCutShort
-            answer = await gateway.upstream.complete(call.service, *_shape(call), patience=patience)
+            answer = await gateway.upstream.complete(
+                call.service, *_shape(call), patience=patience, on_bytes=share.take
+            )
             parts = answers.check_answer(answer, operation=call.request.operation)
             if exchange.gone:
                 raise UpstreamCutShort

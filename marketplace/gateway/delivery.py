@@ -9,7 +9,7 @@ from marketplace.upstream.usage import NO_USAGE, NOTHING_DELIVERED, Usage, parse
 
 # For guesses in the tenant's favour: a token of generated text is about as long.
 _BYTES_PER_TOKEN = 4
-# A prompt has at least one token per so many bytes of JSON, in any language.
+# A prompt has at least one token per so many bytes of text, in any language.
 _MOST_BYTES_PER_PROMPT_TOKEN = 8
 
 
@@ -80,7 +80,7 @@ class Delivery:
 
     def _estimate(self, *, all_of_it: bool) -> Usage:
         pieces = self.generated_pieces if all_of_it else self.delivered_pieces
-        fewest = self.call.request.body_bytes // _MOST_BYTES_PER_PROMPT_TOKEN
+        fewest = self.call.request.prompt_bytes // _MOST_BYTES_PER_PROMPT_TOKEN
         return Usage(
             prompt_tokens=min(fewest, self.call.opened.prompt_tokens),
             completion_tokens=min(pieces, self.call.most_tokens),

@@ -23,7 +23,7 @@ class EventStream:
     ) -> None:
         self._exchange = exchange
         self._keep_alive_seconds = keep_alive_seconds
-        self._send_seconds = send_seconds
+        self._send_seconds_left = send_seconds
         self._loop = asyncio.get_running_loop()
         self._sent_at = self._loop.time()
         self._ticker: asyncio.Task[None] | None = None
@@ -61,12 +61,13 @@ class EventStream:
         await self.finish()
 
     async def _write(self, event: bytes) -> None:
-        """A client that stops reading for too long counts as gone."""
+        """A client that does not read for too long, in all, counts as gone: by reading slowly it
+        could else outlast the hold."""
         if self._exchange.gone:
             return
         self._sent_at = self._loop.time()
         try:
-            async with asyncio.timeout(self._send_seconds), self._turn:
+            async with asyncio.timeout(self._send_seconds_left), self._turn:
                 if not self._begun:
                     self._begun = True
                     await self._exchange.start_answer(
@@ -75,6 +76,7 @@ class EventStream:
                 await self._exchange.write(event)
         except TimeoutError:
             self._exchange.leave()
+        self._send_seconds_left -= self._loop.time() - self._sent_at
 
     async def _tick(self) -> None:
         while not self._exchange.gone:

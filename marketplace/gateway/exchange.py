@@ -3,7 +3,8 @@ has gone."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -23,20 +24,38 @@ _OVERLOADED_RETRY_SECONDS = 5
 
 
 class BytesInFlight:
-    """How much request and answer the process holds in memory, in all; refuses more."""
+    """How much of requests and whole answers the process holds in memory; refuses more."""
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._taken = 0
+
+    def take(self, count: int) -> None:
+        """Raises a 503 when it would be too much."""
+        if self._taken + count > self._most:
+            raise refuse_overload()
+        self._taken += count
+
+    @contextmanager
+    def share(self) -> Iterator["Share"]:
+        """What is taken through the share is given back at the end of the block."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self._taken -= share.taken
+
+
+class Share:
+    """One request's part of the bytes in flight."""
+
+    def __init__(self, budget: BytesInFlight) -> None:
+        self._budget = budget
         self.taken = 0
 
     def take(self, count: int) -> None:
-        """Raises a 503 when it would be too much; whoever took gives back."""
-        if self.taken + count > self._most:
-            raise refuse_overload()
+        self._budget.take(count)
         self.taken += count
-
-    def give_back(self, count: int) -> None:
-        self.taken -= count
 
 
 def refuse_overload() -> GatewayRefusal:
@@ -73,8 +92,8 @@ class Exchange:
         self.gone = False
         self.on_gone: Callable[[], None] | None = None
 
-    async def read_body(self, *, most_bytes: int, seconds: float, budget: BytesInFlight) -> bytes:
-        """The whole body, counted in ``budget`` (the caller gives it back: ``len`` of it).
+    async def read_body(self, *, most_bytes: int, seconds: float, share: Share) -> bytes:
+        """The whole body, counted in ``share``.
 
         Raises GatewayRefusal: 413 above ``most_bytes``, declared or sent in chunks; 408 when it
         takes too long; 503 when the process holds too much already.
@@ -92,17 +111,14 @@ class Exchange:
                     piece = message.get("body", b"")
                     if len(body) + len(piece) > most_bytes:
                         raise _refuse_size(most_bytes)
-                    budget.take(len(piece))
+                    share.take(len(piece))
                     body += piece
                     if not message.get("more_body"):
                         return bytes(body)
-        except BaseException as error:
-            budget.give_back(len(body))
-            if isinstance(error, TimeoutError):
-                raise GatewayRefusal(
-                    408, "request_timeout", _("The request's body did not arrive in time.")
-                ) from error
-            raise
+        except TimeoutError as error:
+            raise GatewayRefusal(
+                408, "request_timeout", _("The request's body did not arrive in time.")
+            ) from error
 
     def watch(self) -> None:
         self._watcher = asyncio.create_task(self._wait_for_disconnect())

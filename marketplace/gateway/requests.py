@@ -25,7 +25,7 @@ Operation = Literal["chat", "embeddings"]
 class CallRequest:
     """A call as the caller asks for it. Tokens are model tokens.
 
-    ``prompt_bound`` is the most that the prompt can have.
+    ``prompt_bytes`` are those of its text, ``prompt_bound`` is the most that the prompt can have.
     ``named_length`` is the caller's ``max_tokens`` (or ``max_completion_tokens``) for each of
     ``answers``; None when none was named.
     """
@@ -33,7 +33,7 @@ class CallRequest:
     operation: Operation
     body: Mapping[str, Any]
     model: str
-    body_bytes: int
+    prompt_bytes: int
     prompt_bound: int
     inputs: int = 1
     answers: int = 1
@@ -88,7 +88,7 @@ def parse_chat(body: dict[str, Any], *, body_bytes: int) -> CallRequest:
         operation="chat",
         body=body,
         model=_read_model(body),
-        body_bytes=body_bytes,
+        prompt_bytes=shaping.count_prompt_bytes(body),
         prompt_bound=shaping.bound_chat_prompt(body, body_bytes=body_bytes),
         answers=answers,
         named_length=min(lengths, default=None),
@@ -106,7 +106,7 @@ def parse_embeddings(body: dict[str, Any], *, body_bytes: int) -> CallRequest:
         operation="embeddings",
         body=body,
         model=_read_model(body),
-        body_bytes=body_bytes,
+        prompt_bytes=body_bytes,
         prompt_bound=shaping.bound_embedding_prompt(inputs, body_bytes=body_bytes),
         inputs=inputs,
     )

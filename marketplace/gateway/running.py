@@ -34,6 +34,7 @@ class Gateway:
         self.keys = KeyRing(self.database, seconds=settings.GATEWAY_KEY_CACHE_SECONDS)
         self.budget = BytesInFlight(settings.GATEWAY_MAX_BYTES_IN_FLIGHT)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._requests = 0
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something that outlives its request: shutting down waits for it."""
@@ -42,10 +43,20 @@ class Gateway:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def start_request(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """The same for a request, of which only so many run at once."""
+        self._requests += 1
+        task = self.start(work)
+        task.add_done_callback(self._end_request)
+        return task
+
     def admit(self) -> None:
-        """Raises a 503 when as many calls are running as the process takes."""
-        if len(self._tasks) > settings.GATEWAY_MAX_CALLS:
+        """Raises a 503 when as many requests are running as the process takes."""
+        if self._requests > settings.GATEWAY_MAX_CALLS:
             raise refuse_overload()
+
+    def _end_request(self, _task: asyncio.Task[Any]) -> None:
+        self._requests -= 1
 
     async def close(self) -> None:
         """Let running calls end, for as long as their clients' absence would let them; then stop.
@@ -124,7 +135,9 @@ class CallClosing:
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if not self._done:
-            code = error.code if isinstance(error, UpstreamFailure) else "internal_error"
+            code = "internal_error"
+            if isinstance(error, UpstreamFailure | GatewayRefusal):
+                code = error.code
             await self.close(Ending(status="failed", error_code=code, duration_ms=self.elapsed_ms))
 
     async def close(self, ending: Ending) -> Closed:

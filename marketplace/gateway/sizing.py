@@ -10,6 +10,8 @@ from marketplace.upstream import shaping
 
 # The shortest answer worth holding for when the caller named no length and the wallet is low.
 LEAST_ANSWER_TOKENS = 16
+# Left to an answer whatever is guessed of the prompt's length.
+LEAST_ROOM_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ def size_call(service: CallableService, request: CallRequest) -> Size:
         named = min(request.named_length, longest) * request.answers
         return Size(prompt, named, None, named)
     # Engines refuse a length for which the context has no room beside the prompt.
-    room = service.context_length - shaping.guess_prompt(request.body_bytes)
-    longest = min(longest, max(room, 1))
+    room = service.context_length - shaping.guess_tokens(request.prompt_bytes)
+    longest = min(longest, max(room, LEAST_ROOM_TOKENS))
     assumed = min(settings.GATEWAY_ASSUMED_OUTPUT_TOKENS, longest)
     return Size(
         prompt_tokens=prompt,

@@ -16,7 +16,7 @@ from marketplace.gateway.exchange import ClientGone, Exchange
 from marketplace.gateway.requests import CallRequest
 from marketplace.gateway.running import Attempts, CallClosing, Gateway
 from marketplace.upstream import shaping
-from marketplace.upstream.failures import UpstreamCutShort, UpstreamFailure
+from marketplace.upstream.failures import UpstreamCutShort, UpstreamFailure, UpstreamOverran
 from marketplace.upstream.openai_client import CHAT_PATH
 from marketplace.upstream.patience import Patience
 from marketplace.upstream.usage import NOTHING_DELIVERED, Usage
@@ -67,7 +67,8 @@ class Relay:
         self._first_token_ms: int | None = None
         self._finish_reason = ""
         self._upstream_id = ""
-        self._cut = False
+        # What we ended the answer for, if we did.
+        self._cut: dict[str, str] | None = None
         self._exhausted = False
         self._can_grow = call.most_tokens > call.held_tokens
         self.has_output = False
@@ -101,6 +102,11 @@ class Relay:
                         await self._take(chunk, closing)
         except UpstreamCutShort:
             return False
+        except UpstreamOverran:
+            if not self.has_output:
+                raise
+            self._cut, self._finish_reason = answers.SHORT_OF_TIME, "length"
+            return False
         if not self.has_output or not (self._finish_reason or upstream.said_done):
             raise UpstreamFailure(_("The provider broke off its answer."))
         return True
@@ -132,6 +138,7 @@ class Relay:
 
     async def _send(self, chunk: dict[str, Any]) -> None:
         request = self._call.request
+        chunk.pop("tokenworks", None)
         chunk["id"] = self._call.opened.public_id
         chunk["model"] = request.model
         if request.include_usage:
@@ -154,8 +161,7 @@ class Relay:
             else:
                 self._can_grow = call.most_tokens > call.held_tokens
         if self._exhausted and used > call.held_tokens:
-            self._cut = True
-            self._finish_reason = "length"
+            self._cut, self._finish_reason = answers.SHORT_OF_FUNDS, "length"
             self._stop_listening()
 
     def _leave(self) -> None:
@@ -193,29 +199,25 @@ class Relay:
 
     async def _say_goodbye(self, usage: Usage, closed: Closed) -> None:
         """The chunk that ends a cut answer, the usage for who asked for it, and the end."""
-        call = self._call
-        base = {
+        call, limited = self._call, self._cut
+        base: dict[str, Any] = {
             "id": call.opened.public_id,
             "object": "chat.completion.chunk",
             "created": int(call.opened.started_at.timestamp()),
             "model": call.request.model,
         }
-        limited = call.short_of_funds and self._finish_reason == "length"
         if self._cut:
-            await self._send(
-                {
-                    **base,
-                    "choices": [
-                        {"index": number, "delta": {}, "finish_reason": "length"}
-                        for number in range(call.request.answers)
-                    ],
-                    "tokenworks": answers.SHORT_OF_FUNDS,
-                }
-            )
+            finished = [
+                {"index": number, "delta": {}, "finish_reason": "length"}
+                for number in range(call.request.answers)
+            ]
+            await self._events.send({**base, "choices": finished, "tokenworks": self._cut})
+        elif call.short_of_funds and self._finish_reason == "length":
+            limited = answers.SHORT_OF_FUNDS
         if call.request.include_usage:
-            final = {**base, "choices": []}
-            final["usage"] = answers.render_usage(usage, closed, operation="chat")
+            base["choices"] = []
+            base["usage"] = answers.render_usage(usage, closed, operation="chat")
             if limited:
-                final["tokenworks"] = answers.SHORT_OF_FUNDS
-            await self._events.send(final)
+                base["tokenworks"] = limited
+            await self._events.send(base)
         await self._events.finish()

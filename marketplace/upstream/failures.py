@@ -25,6 +25,10 @@ class UpstreamTimedOut(UpstreamFailure):
     code = "upstream_timeout"
 
 
+class UpstreamOverran(UpstreamTimedOut):
+    """The provider's answer took longer than a call may take."""
+
+
 class UpstreamBusy(UpstreamFailure):
     """The provider is answering too many calls at the moment."""
 

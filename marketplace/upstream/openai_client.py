@@ -4,7 +4,7 @@ Answers are bounded in size and time, redirects are failures, and whatever a pro
 is not what was asked for ends in an ``UpstreamFailure``. No database, no money here.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -98,12 +98,18 @@ class UpstreamClient:
         await self._session.close()
 
     async def complete(
-        self, service: CallableService, path: str, body: bytes, *, patience: Patience
+        self,
+        service: CallableService,
+        path: str,
+        body: bytes,
+        *,
+        patience: Patience,
+        on_bytes: Callable[[int], None],
     ) -> dict[str, Any]:
         """The whole answer as a JSON object. Raises UpstreamFailure or UpstreamCutShort.
 
         The only limit of time is the call's own: a provider sends its first byte when all of the
-        answer is there.
+        answer is there. ``on_bytes`` is told how many arrive, and may raise to stop them.
         """
         async with (
             _translated_errors(),
@@ -111,7 +117,7 @@ class UpstreamClient:
             self._send(service, path, body) as response,
         ):
             await _refuse_errors(response, service)
-            return _read_object(await self._read_whole(response))
+            return _read_object(await self._read_whole(response, on_bytes))
 
     @asynccontextmanager
     async def stream(
@@ -154,7 +160,9 @@ class UpstreamClient:
             url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
         )
 
-    async def _read_whole(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_whole(
+        self, response: aiohttp.ClientResponse, on_bytes: Callable[[int], None]
+    ) -> bytes:
         limit = self.limits.max_answer_bytes
         whole = bytearray()
         if (response.content_length or 0) <= limit:
@@ -162,6 +170,7 @@ class UpstreamClient:
                 whole += piece
                 if len(whole) > limit:
                     break
+                on_bytes(len(piece))
             else:
                 return bytes(whole)
         raise UpstreamFailure(_("The provider's answer is larger than is allowed."))

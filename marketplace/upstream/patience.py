@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from marketplace.upstream.failures import UpstreamCutShort, UpstreamTimedOut
+from marketplace.upstream.failures import UpstreamCutShort, UpstreamOverran, UpstreamTimedOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class Patience:
 
     @asynccontextmanager
     async def wait_at_most(self, seconds: float) -> AsyncIterator[None]:
-        """Raises UpstreamTimedOut when it takes longer, UpstreamCutShort after ``give_up``."""
+        """Raises UpstreamTimedOut when it takes longer (UpstreamOverran when that is the end of
+        the whole call), UpstreamCutShort after ``give_up``."""
         latest = min(self._loop.time() + seconds, self._latest)
         wait = self._wait = asyncio.timeout_at(latest)
         try:
@@ -53,7 +54,9 @@ class Patience:
         except TimeoutError as error:
             if not wait.expired():
                 raise
-            raise (UpstreamCutShort if self.given_up else UpstreamTimedOut) from error
+            if self.given_up:
+                raise UpstreamCutShort from error
+            raise (UpstreamOverran if latest == self._latest else UpstreamTimedOut) from error
         finally:
             self._wait = None
 

@@ -18,8 +18,8 @@ TOKENS_PER_MESSAGE = 16
 TOKENS_PER_INPUT = 16
 # An image or sound named by address says nothing by its bytes.
 TOKENS_PER_MEDIUM = 8192
-# A text in the usual languages has at least three bytes per token: for guesses, never for money.
-USUAL_BYTES_PER_TOKEN = 3
+# About what a token has in the usual languages: for guesses, never for money.
+USUAL_BYTES_PER_TOKEN = 4
 
 # Never passed on: other names by which engines take the length or number of answers (they would
 # undo what was held), and a template of the caller's own, which could multiply the prompt.
@@ -56,9 +56,14 @@ def bound_embedding_prompt(inputs: int, *, body_bytes: int) -> int:
     return body_bytes + TOKENS_PER_INPUT * inputs
 
 
-def guess_prompt(body_bytes: int) -> int:
-    """About how many tokens a prompt has, to leave it room in the context. Not for money."""
-    return body_bytes // USUAL_BYTES_PER_TOKEN
+def guess_tokens(text_bytes: int) -> int:
+    """About how many tokens a text has, to leave it room in the context. Not for money."""
+    return text_bytes // USUAL_BYTES_PER_TOKEN
+
+
+def count_prompt_bytes(body: Mapping[str, Any]) -> int:
+    """UTF-8 bytes of a chat request's messages, however the JSON was written."""
+    return sum(_text_bytes(message.get("content")) for message in body["messages"])
 
 
 def shape_chat(

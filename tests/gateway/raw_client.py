@@ -28,6 +28,9 @@ class RawCall:
             assert piece, f"ended after {self.received!r}"
             self.received += piece
 
+    def read_some(self, size: int) -> None:
+        self.received += self._socket.recv(size)
+
     def read_all(self) -> str:
         while piece := self._socket.recv(65536):
             self.received += piece

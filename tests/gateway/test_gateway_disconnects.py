@@ -124,6 +124,21 @@ def test_a_client_that_stops_reading_counts_as_gone(market: Market, settings: An
     market.assert_books_balance()
 
 
+def test_reading_slowly_does_not_outlast_the_hold(market: Market, settings: Any) -> None:
+    """Each piece in time, but all of them too late: the patience is for the whole answer."""
+    settings.GATEWAY_SEND_SECONDS = 0.6
+    market.site.upstream.default = Behaviour(words=("x" * 60_000,) * 400)
+    with RawCall(market, stream=True) as call:
+        call.read_until("xxx")
+        started = time.monotonic()
+        while Call.objects.get().status == "open":
+            call.read_some(200_000)
+            time.sleep(0.2)
+            assert time.monotonic() - started < 15
+    assert market.last_call().status == "client_disconnected"
+    market.assert_books_balance()
+
+
 def test_sixteen_leave_at_once(market: Market) -> None:
     market.site.upstream.default = Behaviour(words=TEN, chunk_delay=0.02)
     calls = [RawCall(market, stream=True) for _number in range(16)]

@@ -39,6 +39,11 @@ def impatient(settings: Any) -> None:
     settings.UPSTREAM_MAX_ANSWER_BYTES = 20_000
 
 
+@pytest.fixture
+def small(settings: Any) -> None:
+    settings.GATEWAY_MAX_BYTES_IN_FLIGHT = 200_000
+
+
 FAILURES = [
     (Behaviour(status=500), 502, "upstream_error"),
     (Behaviour(status=503), 502, "upstream_error"),
@@ -106,7 +111,6 @@ def test_after_the_first_token(impatient: None, market: Market) -> None:
     for behaviour, code in [
         (Behaviour(words=words, break_after=3), "upstream_error"),
         (Behaviour(words=words, hang_after=3), "upstream_timeout"),
-        (Behaviour(words=words, chunk_delay=0.3), "upstream_timeout"),  # longer than in all
         (Behaviour(words=("x" * 9000,) * 6, chunk_delay=0.05), "upstream_error"),  # too large
     ]:
         market.site.upstream.next(behaviour)
@@ -117,6 +121,47 @@ def test_after_the_first_token(impatient: None, market: Market) -> None:
         call = market.last_call()
         assert (call.status, call.cost_millitokens, call.error_code) == ("failed", 0, code)
     assert market.spendable == 10**9
+    market.assert_books_balance()
+
+
+def test_longer_than_a_call_may_take(impatient: None, market: Market) -> None:
+    """The provider delivers, so what it delivered is charged; the answer ends as cut short."""
+    market.site.upstream.next(Behaviour(words=("word",) * 20, chunk_delay=0.2))
+    events = read_events(market)
+    assert events[-2]["choices"][0]["finish_reason"] == "length"
+    assert events[-2]["tokenworks"] == events[-1]["tokenworks"] == {"limited_by": "time_limit"}
+    call = market.last_call()
+    assert (call.status, call.usage_doubt) == ("succeeded", "estimated")
+    assert 3 <= call.completion_tokens <= 5
+    assert events[-1]["usage"]["completion_tokens"] == call.completion_tokens
+    market.assert_books_balance()
+
+
+def test_words_that_no_database_takes(market: Market) -> None:
+    """NUL and other unprintables in what is kept of an answer."""
+    choice = {"index": 0, "message": {"content": "Hi"}, "finish_reason": "st\0op" + "x" * 90}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    answer = {"id": "up\0\n" + "y" * 300, "choices": [choice], "usage": usage, "tokenworks": 1}
+    market.site.upstream.next(Behaviour(raw=json.dumps(answer).encode()))
+    status, _headers, received = market.post(CHAT_PATH, GOOD)
+    assert (status, "tokenworks" in received) == (200, False)
+    call = market.last_call()
+    assert call.finish_reason == "stop" + "x" * 26
+    assert call.upstream_id == "up" + "y" * 118
+    market.assert_books_balance()
+
+
+def test_answers_count_among_the_bytes_in_flight(small: None, market: Market) -> None:
+    """A small process refuses a large answer, charges nothing, and goes on."""
+    market.site.upstream.next(Behaviour(raw=b'{"x": "' + b"x" * 300_000 + b'"}'))
+    status, headers, answer = market.post(CHAT_PATH, GOOD)
+    assert (status, answer["error"]["code"], headers["retry-after"]) == (503, "overloaded", "5")
+    call = market.last_call()
+    assert (call.status, call.error_code, call.cost_millitokens) == ("failed", "overloaded", 0)
+    for _number in range(3):
+        assert market.post(CHAT_PATH, GOOD)[0] == 200
+    big = {**GOOD, "messages": [{"role": "user", "content": "x" * 250_000}]}
+    assert market.post(CHAT_PATH, big)[2]["error"]["code"] == "overloaded"
     market.assert_books_balance()
 
 

@@ -3,7 +3,9 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import pytest
 from django.db import connection, transaction
 
 from marketplace.ledger.models import Wallet
@@ -23,6 +25,23 @@ def test_stopping_in_order_lets_calls_finish(market: Market) -> None:
         stopping.join()
     ended = market.last_call()
     assert (ended.status, ended.completion_tokens) == ("succeeded", 20)
+    market.assert_books_balance()
+
+
+@pytest.fixture
+def impatient(settings: Any) -> None:
+    settings.UPSTREAM_DRAIN_SECONDS = 0.5
+
+
+def test_stopping_does_not_wait_for_ever(impatient: None, market: Market) -> None:
+    """A call that outlasts the server's grace is brought to an honest end, not lost."""
+    market.site.upstream.default = Behaviour(words=("word",) * 400, chunk_delay=0.05)
+    with RawCall(market, stream=True) as call:
+        call.read_until("word")
+        market.site.stop()
+    ended = market.last_call()
+    assert (ended.status, ended.usage_doubt) == ("client_disconnected", "estimated")
+    assert 40 < ended.completion_tokens < 90
     market.assert_books_balance()
 
 

@@ -10,16 +10,23 @@ from marketplace.gateway.app import GatewayApplication
 from tests.fakes.upstream import FakeUpstream
 
 START_SECONDS = 20.0
+GRACE_SECONDS = 3
 
 
 class ThreadSite:
     """``api_url`` as LiveSite has it; ``stop`` ends it in order, as SIGTERM does."""
 
     def __init__(self, upstream: FakeUpstream) -> None:
+        """As `up` and deployments do, stopping waits for requests, but not for ever."""
         self.upstream = upstream
         self._server = uvicorn.Server(
             uvicorn.Config(
-                GatewayApplication(), host="127.0.0.1", port=0, lifespan="on", log_config=None
+                GatewayApplication(),
+                host="127.0.0.1",
+                port=0,
+                lifespan="on",
+                log_config=None,
+                timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )
         self._thread = threading.Thread(target=self._server.run, name="gateway", daemon=True)

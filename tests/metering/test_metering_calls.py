@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from accounts.models import Organisation
 from marketplace.ledger import selectors as ledger
@@ -295,3 +295,18 @@ def test_closing_against_the_sweep(committed_db: CommittedDatabase, meter: Meter
     assert charged == 25 * COST
     assert wallet(meter).posted_millitokens == 10**9 - charged
     assert wallet(meter).held_millitokens == 0
+
+
+def test_events_and_charges_never_change(meter: Meter) -> None:
+    meter.close(meter.open())
+    before = everything()
+    changed: list[tuple[Any, dict[str, Any]]] = [
+        (UsageEvent.objects.all(), {"prompt_tokens": 1}),
+        (UsageCharge.objects.all(), {"amount_millitokens": 1}),
+    ]
+    for rows, values in changed:
+        with pytest.raises(DatabaseError), transaction.atomic():
+            rows.update(**values)
+        with pytest.raises(DatabaseError), transaction.atomic():
+            rows._raw_delete(rows.db)
+    assert everything() == before

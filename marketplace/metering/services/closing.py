@@ -198,8 +198,8 @@ def _update_call(closing: _Closing, paid: int, uncovered: int, now: datetime) ->
     """Whether this was the closing of the call: it was open, or given up by the sweep."""
     request = closing.request
     values: list[Any] = [
-        request.status, request.error_code[:60], request.finish_reason[:30],
-        request.upstream_id[:120], request.prompt_tokens, request.cached_tokens,
+        request.status, _clean(request.error_code, 60), _clean(request.finish_reason, 30),
+        _clean(request.upstream_id, 120), request.prompt_tokens, request.cached_tokens,
         request.completion_tokens, request.usage_source, request.usage_doubt, paid, closing.share,
         paid - closing.share, uncovered, request.first_token_ms, request.duration_ms,
         connection.ops.adapt_datetimefield_value(now), False, request.call.call_pk,
@@ -212,6 +212,11 @@ def _update_call(closing: _Closing, paid: int, uncovered: int, now: datetime) ->
             return False
         cursor.execute(_CLOSE, [*values, CallStatus.LOST.value])
         return cursor.rowcount == 1
+
+
+def _clean(text: str, length: int) -> str:
+    """What a provider wrote, fit for a column: PostgreSQL would refuse the whole commit for NUL."""
+    return "".join(character for character in text if character.isprintable())[:length]
 
 
 def _record_usage(
