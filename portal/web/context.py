@@ -63,11 +63,11 @@ class Site:
 
     @cached_property
     def organisations(self) -> list[Organisation]:
-        """Those the person belongs to, for the switcher."""
+        """Those the person belongs to, for the switcher, with their provider profiles."""
         user = getattr(self.request, "user", None)
         if user is None or not user.is_authenticated:
             return []
-        return list(accounts.list_organisations_of(user=user))
+        return list(accounts.list_organisations_of(user=user).select_related("provider"))
 
     @cached_property
     def wallet_summary(self) -> WalletSummary | None:

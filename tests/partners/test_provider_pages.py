@@ -372,3 +372,16 @@ def test_lists_cost_the_same_queries_for_one_and_many(
     for name in ("services", "home", "earnings"):
         with django_assert_max_num_queries(15):
             assert rosa.get(page(name, rhine)).status_code == 200
+
+
+def test_the_way_to_a_providers_pages_is_in_the_switcher_and_the_settings(
+    rosa: Client, rhine: Provider, acme: Organisation, ada: User
+) -> None:
+    own = f'href="{page("home", rhine)}"'
+    home = rosa.get(reverse("web:home", kwargs={"organisation": "rhine"})).content.decode()
+    settings = rosa.get(reverse("accounts:settings", kwargs={"organisation": "rhine"}))
+    others = signed_in(ada).get(reverse("accounts:settings", kwargs={"organisation": "acme"}))
+
+    assert own in home
+    assert own in settings.content.decode()
+    assert reverse("partners:apply", kwargs={"organisation": "acme"}) in others.content.decode()

@@ -47,6 +47,7 @@ def prices(request: ProviderRequest, provider: str, service: str) -> HttpRespons
                     "field": form[name],
                     "old": getattr(current, f"{name}_millitokens"),
                     "new": form.prices()[f"{name}_millitokens"],
+            "per_request": name == "request",
                 }
                 for name in PRICE_MEMBERS
             ]
@@ -81,6 +82,7 @@ def _compare(form: PriceForm, current: PriceVersion) -> list[dict[str, Any]]:
             "field": form[name],
             "old": getattr(current, f"{name}_millitokens"),
             "new": form.prices()[f"{name}_millitokens"],
+            "per_request": name == "request",
         }
         for name in PRICE_MEMBERS
     ]
