@@ -15,6 +15,7 @@ from marketplace.billing.models import (
     Pack,
     PackPrice,
     Receipt,
+    ReceiptCounter,
     SandboxEvent,
     SandboxSession,
 )
@@ -124,3 +125,8 @@ class SandboxEventAdmin(ViewOnlyAdmin):
     list_filter = ("event_type",)
     list_select_related = ("session",)
     search_fields = ("event_id",)
+
+
+@admin.register(ReceiptCounter)
+class ReceiptCounterAdmin(ViewOnlyAdmin):
+    list_display = ("year", "last_number")

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from marketplace.metering.models import Call, UsageCharge, UsageEvent, UsageTotal
+from marketplace.metering.models import Call, RollUp, UsageCharge, UsageEvent, UsageTotal
 from portal.kernel.view_only_admin import ViewOnlyAdmin
 
 
@@ -62,3 +62,8 @@ class UsageTotalAdmin(ViewOnlyAdmin):
     list_select_related = ("organisation", "service")
     ordering = ("-bucket_start",)
     show_full_result_count = False
+
+
+@admin.register(RollUp)
+class RollUpAdmin(ViewOnlyAdmin):
+    list_display = ("finished_at",)
