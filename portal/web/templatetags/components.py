@@ -8,7 +8,7 @@ from django.forms import BaseForm, BaseFormSet
 from django.forms.boundfield import BoundField
 from django.http import HttpRequest
 from django.template.context import Context
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from heroicons.templatetags.heroicons import heroicon_outline
@@ -92,10 +92,7 @@ def nav_item(
     The home of a section (its URL is a prefix of all others) passes ``exact=True``.
     """
     exact = kwargs.pop("exact", False)
-    try:
-        url = reverse(url_name, kwargs=kwargs)
-    except NoReverseMatch:
-        return {}
+    url = reverse(url_name, kwargs=kwargs)
     request = context.get("request")
     path = request.path if request else ""
     current = path == url or (not exact and path.startswith(url))
