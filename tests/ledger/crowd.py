@@ -1,0 +1,161 @@
+"""Real processes at work on one database: ``python -m tests.ledger.crowd JOB COUNT ARGUMENTS``.
+
+One process sets Django up and forks the workers before it opens a connection; they start at the
+same moment, and what each returns is printed as one JSON list.
+"""
+
+import json
+import multiprocessing
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+from tests.databases import CommittedDatabase
+
+_start: Barrier
+
+
+def run_crowd(
+    database: CommittedDatabase, job: Callable[..., Any], count: int, **arguments: Any
+) -> list[Any]:
+    """What ``job(number, **arguments)`` returned in each of ``count`` processes."""
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, job.__name__, str(count), json.dumps(arguments)],
+        env=database.environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def drain(number: int, *, amount: int) -> int:
+    """Hold until refused; how often that went well."""
+    from tests.ledger import cast
+
+    held = 0
+    while cast.place(amount, idempotency_key=f"{number}:{held}").outcome == "held":
+        held += 1
+    return held
+
+
+def drain_by_captures(number: int, *, amount: int) -> int:
+    """Hold and capture a little more until refused; what was captured."""
+    from tests.ledger import cast
+
+    captured = turn = 0
+    while (result := cast.place(amount, idempotency_key=f"{number}:{turn}")).outcome == "held":
+        captured += cast.capture(result.hold_id, amount + 7).captured_millitokens
+        turn += 1
+    return captured
+
+
+def hold_same_key(number: int) -> list[Any]:
+    from tests.ledger import cast
+
+    result = cast.place(10, idempotency_key="the same")
+    return [result.outcome, result.hold_id, result.replayed]
+
+
+def grant_same_reference(number: int) -> bool:
+    from marketplace.ledger import services as ledger
+    from tests.ledger import cast
+
+    return ledger.grant_lot(
+        owner_key=cast.ACME,
+        unit="live",
+        reference="order:the-same",
+        kind="paid",
+        face_millitokens=1000,
+        debits=[("clearing", "sandbox", 1000)],
+        now=cast.NOW,
+    ).created
+
+
+def race_for_holds(number: int, *, hold_ids: list[str], against: str) -> list[str]:
+    """Half of the workers capture each hold, the others release it or sweep."""
+    from marketplace.ledger import services as ledger
+    from tests.ledger import cast
+
+    won = []
+    for hold_id in hold_ids:
+        if number % 2:
+            if cast.capture(hold_id, 10, now=cast.NOW).outcome == "captured":
+                won.append(f"capture {hold_id}")
+        elif against == "release":
+            if ledger.release_holds([hold_id], now=cast.NOW) == [True]:
+                won.append(f"release {hold_id}")
+        else:
+            expired = ledger.expire_holds(now=cast.LATER, limit=1)
+            won += [f"expire {hold.hold_id}" for hold in expired]
+    return won
+
+
+def mix(number: int, *, turns: int) -> int:
+    """Anything, in batches over several tenants and limits, in any order."""
+    from marketplace.ledger import services as ledger
+    from tests.ledger import cast
+
+    chance = random.Random(number)
+    mine: list[str] = []
+    for turn in range(turns):
+        requests = [
+            cast.ask(
+                chance.randint(1, 60),
+                owner_key=f"org_{chance.randrange(4)}",
+                idempotency_key=f"{number}:{turn}:{item}",
+                scopes=chance.choice([(), ("service:1",)]),
+                limits=tuple(
+                    cast.limit(f"limit:{name}", chance.choice([None, 5000]))
+                    for name in chance.sample(range(5), 2)
+                ),
+            )
+            for item in range(chance.randint(1, 5))
+        ]
+        results = ledger.place_holds(requests, now=cast.NOW)
+        mine += [result.hold_id for result in results if result.outcome == "held"]
+        chance.shuffle(mine)
+        some, mine = mine[:3], mine[3:]
+        extensions = [(hold_id, chance.randint(1, 30)) for hold_id in mine[:2]]
+        ledger.extend_holds(extensions, now=cast.NOW)
+        if chance.random() < 0.3:
+            ledger.release_holds(some, now=cast.NOW)
+        else:
+            costs = [cast.cost(hold_id, chance.randint(0, 90)) for hold_id in some]
+            ledger.capture_holds(costs, now=cast.NOW)
+        if chance.random() < 0.2:
+            cast.grant(200, owner=f"org_{chance.randrange(4)}", reference=f"order:{number}:{turn}")
+            ledger.expire_holds(now=cast.NOW)
+            ledger.expire_lots(now=cast.NOW)
+    return len(mine)
+
+
+def _prepare(barrier: Barrier) -> None:
+    global _start
+    _start = barrier
+
+
+def _work(task: tuple[str, int, dict[str, Any]]) -> Any:
+    job, number, arguments = task
+    _start.wait()
+    return globals()[job](number, **arguments)
+
+
+def main() -> None:
+    import django
+
+    django.setup()
+    job, count, arguments = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+    context = multiprocessing.get_context("fork")
+    with context.Pool(count, _prepare, (context.Barrier(count),)) as pool:
+        tasks = [(job, number, arguments) for number in range(count)]
+        sys.stdout.write(json.dumps(pool.map(_work, tasks, chunksize=1)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
