@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from accounts.models import AuditEvent, Organisation, RememberedAnswer
+from accounts.models import AuditEvent, Membership, Organisation, RememberedAnswer
 from marketplace.catalog import services as catalog
 from marketplace.catalog.models import AIModel, PriceVersion, Provider, Service, ServiceReview
 from portal.kernel.clock import utc_now
@@ -313,3 +313,14 @@ def test_the_list_costs_the_same_queries_for_one_and_many(
 
     with django_assert_max_num_queries(8):
         assert len(rhine_api.get(SERVICES).json()["data"]) == 4
+
+
+def test_a_maker_who_is_no_longer_an_owner_takes_the_keys_rights_along(
+    rhine: Provider, rhine_api: ApiClient
+) -> None:
+    assert rhine_api.get(SERVICES).status_code == 200
+    Membership.objects.filter(organisation=rhine.organisation).update(role="billing")
+
+    refused = rhine_api.get(SERVICES)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "role_missing")

@@ -8,13 +8,17 @@ from rest_framework.request import Request
 
 from accounts.api_auth import HasScope
 from accounts.api_base import KeyView
+from accounts.models import Role
 from marketplace.catalog import selectors as catalog
 from marketplace.catalog.models import Provider
 from portal.kernel.rest import ApiListView
 
 
 class ProviderView(KeyView):
-    """A view under /api/provider/v1/: shows and changes the key's own provider only."""
+    """A view under /api/provider/v1/: shows and changes the key's own provider only.
+
+    Provider keys are made by owners; a maker who is no longer one takes the key's rights along.
+    """
 
     permission_classes: list[Any] = [HasScope("provider")]
     provider: Provider
@@ -22,6 +26,12 @@ class ProviderView(KeyView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """After key, scope and person: the provider profile of the organisation."""
         super().initial(request, *args, **kwargs)
+        if not self.membership.includes(Role.OWNER):
+            raise PermissionDenied(
+                _("The maker of this key needs the role “%(role)s” for this.")
+                % {"role": Role.OWNER.label},
+                code="role_missing",
+            )
         provider = catalog.get_provider_for(self.organisation)
         if provider is None:
             raise PermissionDenied(

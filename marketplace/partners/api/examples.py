@@ -34,8 +34,7 @@ LISTING = {
     "created_at": "2026-11-03T08:55:00Z",
     "went_live_at": "2026-11-03T12:30:00Z",
 }
-NEW_LISTING = {
-    "model": "qwen/qwen3-8b",
+TERMS = {
     "region": "eu-central",
     "country": "DE",
     "quantisation": "fp8",
@@ -43,10 +42,18 @@ NEW_LISTING = {
     "credential": "sk-your-own-secret",
     "upstream_model": "Qwen/Qwen3-8B",
     "supported_parameters": ["temperature", "top_p", "tools"],
-    "prices": PRICES,
 }
+NEW_LISTING = {"model": "qwen/qwen3-8b", **TERMS, "prices": PRICES}
 
 
-def example(name: str, value: object, *, request: bool = False) -> OpenApiExample:
+def example(
+    name: str, value: object, *, request: bool = False, media_type: str = "application/json"
+) -> OpenApiExample:
     """An example of a body that is sent or answered."""
-    return OpenApiExample(name, value=value, request_only=request, response_only=not request)
+    return OpenApiExample(
+        name,
+        value=value,
+        request_only=request,
+        response_only=not request,
+        media_type=media_type,
+    )

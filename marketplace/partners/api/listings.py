@@ -17,7 +17,7 @@ from marketplace.catalog import selectors as catalog_selectors
 from marketplace.catalog import services as catalog
 from marketplace.catalog.models import AIModel, PriceVersion, Service, ServiceReview
 from marketplace.partners.api.base import ProviderListView, ProviderView
-from marketplace.partners.api.examples import LISTING, NEW_LISTING, PRICES, example
+from marketplace.partners.api.examples import LISTING, NEW_LISTING, PRICES, TERMS, example
 from marketplace.partners.serializers.listings import (
     ListingSerializer,
     ListingTermsSerializer,
@@ -155,7 +155,7 @@ class ListingView(ListingBaseView):
         ),
         request=ListingTermsSerializer,
         responses=ListingSerializer,
-        examples=[example("A live service", LISTING)],
+        examples=[example("Terms", TERMS, request=True), example("A live service", LISTING)],
     )
     def put(self, request: Request, service: str) -> Response:
         found = self.own_service(service)

@@ -22,6 +22,8 @@ from portal.kernel.errors import Rejected
 from portal.kernel.rest import BoundedJSONParser
 
 MAX_EVENTS = 1000
+BATCH_TYPE = "application/cloudevents-batch+json"
+MEDIA_TYPES = (BATCH_TYPE, "application/json")
 EVENT = {
     "specversion": "1.0",
     "id": "7f3f2a3e-2f0a-4a56-9f0f-0b6d5d8a9c11",
@@ -49,7 +51,7 @@ ANSWERS = {
 class CloudEventsParser(BoundedJSONParser):
     """The media type of CloudEvents' JSON batch format."""
 
-    media_type = "application/cloudevents-batch+json"
+    media_type = BATCH_TYPE
 
 
 class UsageEventsView(DirectView):
@@ -65,12 +67,12 @@ class UsageEventsView(DirectView):
             "repeats are harmless. An event captures the hold in `subject`; it is accepted until "
             "the hold expires. Events are unique among yours by `id`, for ever."
         ),
-        request={
-            media_type: UsageEventSerializer(many=True)
-            for media_type in ("application/cloudevents-batch+json", "application/json")
-        },
+        request={media_type: UsageEventSerializer(many=True) for media_type in MEDIA_TYPES},
         responses=UsageAnswersSerializer,
-        examples=[example("One event", [EVENT], request=True), example("Answers", ANSWERS)],
+        examples=[
+            *(example("One event", EVENT, request=True, media_type=m) for m in MEDIA_TYPES),
+            example("Answers", ANSWERS),
+        ],
     )
     def post(self, request: Request) -> Response:
         events = request.data

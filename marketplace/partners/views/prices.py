@@ -47,7 +47,7 @@ def prices(request: ProviderRequest, provider: str, service: str) -> HttpRespons
                     "field": form[name],
                     "old": getattr(current, f"{name}_millitokens"),
                     "new": form.prices()[f"{name}_millitokens"],
-            "per_request": name == "request",
+                    "per_request": name == "request",
                 }
                 for name in PRICE_MEMBERS
             ]

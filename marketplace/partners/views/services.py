@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import posted
 from accounts.models import Role
 from accounts.services import actor_from_request
+from marketplace.catalog import listing_words
 from marketplace.catalog import selectors as catalog_selectors
 from marketplace.catalog import services as catalog
 from marketplace.catalog.models import PriceVersion, Service, ServiceReview
@@ -89,12 +90,14 @@ def service(request: ProviderRequest, provider: str, service: str) -> HttpRespon
     now = utc_now()
     versions = list(catalog_selectors.list_price_versions(found))
     reviews = list(found.reviews.order_by("-submitted_at", "-pk")[:10])
+    waiting = next((review for review in reviews if not review.decision), None)
     context = {
         "service": found,
         "price": in_force(versions, now),
         "coming": [version for version in versions if version.effective_at > now],
         "versions": versions,
-        "waiting": next((review for review in reviews if not review.decision), None),
+        "waiting": waiting,
+        "waiting_fields": listing_words.field_labels(waiting.changed_fields) if waiting else "",
         "reviews": reviews,
         "figures": metering.get_service_figures([found.pk], now=now)[found.pk],
         "may_list": request.membership.includes(Role.OWNER),
