@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role, User
+from marketplace.catalog import vocabulary
 from marketplace.metering import selectors
 from marketplace.metering.forms import RequestFilterForm
 from marketplace.metering.models import Call
@@ -66,7 +67,13 @@ def request_detail(request: OrganisationRequest, organisation: str, call: str) -
     if member is not None and found.member_id != member.pk:
         raise Http404
     return render(
-        request, "metering/request.html", {"call": found, "lines": selectors.list_cost_lines(found)}
+        request,
+        "metering/request.html",
+        {
+            "call": found,
+            "region": vocabulary.region_label(found.region),
+            "lines": selectors.list_cost_lines(found),
+        },
     )
 
 

@@ -17,6 +17,7 @@ GroupColumn = Literal["service_id", "api_key_id", "member_id", "status"]
 _COSTING = ", ".join(f"'{status.value}'" for status in COSTING_STATUSES)
 # The bounds of each day are a table of their own, and CROSS JOIN keeps SQLite from turning the
 # loops round: so each day is one range of the index, whatever the time zone and its clock changes.
+# The bounds of all days together tell PostgreSQL how little of the table it is about.
 _SUM_BY_DAY = f"""
     WITH day(n, starts, ends) AS (VALUES {{days}})
     SELECT day.n, t.{{group}}, SUM(t.calls),
@@ -25,7 +26,8 @@ _SUM_BY_DAY = f"""
            SUM(t.cost_millitokens), SUM(t.share_millitokens),
            {", ".join(f"SUM(t.{column})" for column in latency.COLUMNS)}
       FROM day CROSS JOIN metering_usagetotal t
-     WHERE t.bucket_start >= day.starts AND t.bucket_start < day.ends AND {{filters}}
+     WHERE t.bucket_start >= day.starts AND t.bucket_start < day.ends
+       AND t.bucket_start >= %s AND t.bucket_start < %s AND {{filters}}
      GROUP BY day.n, t.{{group}}
 """  # noqa: S608 (our own column names)
 
@@ -61,8 +63,12 @@ def sum_by_day(
     value, or a list of which any will do."""
     adapt = connection.ops.adapt_datetimefield_value
     parameters: list[Any] = []
-    for number, (starts, ends) in enumerate(bound_days(days, zone)):
+    if not days:
+        return
+    bounds = list(bound_days(days, zone))
+    for number, (starts, ends) in enumerate(bounds):
         parameters += [number, adapt(starts), adapt(ends)]
+    parameters += [adapt(bounds[0][0]), adapt(bounds[-1][1])]
     conditions = []
     for column, value in filters.items():
         values = value if isinstance(value, list) else [value]
