@@ -308,6 +308,14 @@ STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "portal" / "static"]
 # Embedded: served from the source folders, no collectstatic. Production sets both (docs/deploy).
 SERVESTATIC_USE_FINDERS = env.bool("SERVE_STATIC_FROM_SOURCE", default=True)
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if SERVESTATIC_USE_FINDERS
+        else "servestatic.storage.CompressedStaticFilesStorage"
+    },
+}
 SERVESTATIC_AUTOREFRESH = DEBUG
 
 # --- Browser security ---------------------------------------------------------------------
