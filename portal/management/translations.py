@@ -25,3 +25,7 @@ def compile_translations(locale_folders: Iterable[Path]) -> list[Path]:
             draft.rename(target)
             written.append(target)
     return written
+
+
+if __name__ == "__main__":
+    compile_translations([Path(__file__).resolve().parents[1] / "locale"])
