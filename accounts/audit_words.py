@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
-from accounts.models import AuditEvent
+from accounts.key_words import SCOPES
+from accounts.models import AuditEvent, CapPeriod, KeyKind, Role
+from accounts.services.audit import SYSTEM_ACTOR
 
 # Parts of the log: what the actions in them begin with.
 AREA_PREFIXES = {
@@ -44,6 +47,23 @@ ACTIONS = {
     "order.cancelled": _("Order cancelled"),
     "order.expired": _("Order expired"),
     "order.mismatched": _("Payment did not match the order"),
+    "provider.created": _("Provider profile created"),
+    "provider.updated": _("Provider profile changed"),
+    "provider.commission_changed": _("Commission changed"),
+    "service.created": _("Service drafted"),
+    "service.updated": _("Service changed"),
+    "service.change_submitted": _("Change of a service submitted"),
+    "service.submitted": _("Service submitted for review"),
+    "service.review_withdrawn": _("Review withdrawn"),
+    "service.review_approved": _("Review: approved"),
+    "service.review_changes_requested": _("Review: changes requested"),
+    "service.review_rejected": _("Review: rejected"),
+    "service.price_added": _("Prices set"),
+    "service.connected": _("Endpoint connected"),
+    "service.disconnected": _("Endpoint disconnected"),
+    "service.paused": _("Service paused"),
+    "service.resumed": _("Service resumed"),
+    "service.retired": _("Service retired"),
 }
 FIELDS = {
     "role": _("role"),
@@ -72,6 +92,38 @@ FIELDS = {
     "currency": _("currency"),
     "quantity": _("quantity"),
     "receipt": _("receipt"),
+    "effective_at": _("in force from"),
+    "number": _("number"),
+    "input_millitokens": _("input, in millitokens"),
+    "cached_input_millitokens": _("input from the cache, in millitokens"),
+    "output_millitokens": _("output, in millitokens"),
+    "request_millitokens": _("per request, in millitokens"),
+    "review": _("review"),
+    "note": _("note"),
+    "fields": _("fields"),
+    "endpoint_url": _("endpoint"),
+    "credential": _("credential"),
+    "commission_basis_points": _("commission in hundredths of a percent"),
+}
+# Codes that a field's values are kept as; states of orders and services are codes of other rooms.
+VALUES: dict[str, Mapping[str, Any]] = {
+    "role": dict(Role.choices),
+    "kind": dict(KeyKind.choices),
+    "scopes": SCOPES,
+    "cap_period": dict(CapPeriod.choices),
+    "status": {
+        "draft": _("Draft"),
+        "pending": _("Waiting for payment"),
+        "processing": _("Payment in progress"),
+        "paid": _("Paid"),
+        "expired": _("Expired"),
+        "failed": _("Failed"),
+        "cancelled": _("Cancelled"),
+        "in_review": _("In review"),
+        "live": pgettext_lazy("service", "Live"),
+        "paused": _("Paused"),
+        "retired": _("Retired"),
+    },
 }
 
 
@@ -87,19 +139,24 @@ def list_changes(event: AuditEvent) -> list[dict[str, str]]:
     return [
         {
             "label": str(FIELDS.get(name, name)),
-            "before": _value(before.get(name)),
-            "after": _value(after.get(name)),
+            "before": _value(name, before.get(name)),
+            "after": _value(name, after.get(name)),
         }
         for name in {**before, **after}
-        if _value(before.get(name)) or _value(after.get(name))
+        if _value(name, before.get(name)) or _value(name, after.get(name))
     ]
 
 
-def _value(value: Any) -> str:
+def actor_label(event: AuditEvent) -> str:
+    """Who it was, as they were called then."""
+    return str(_("the system")) if event.actor_id == SYSTEM_ACTOR.id else event.actor_label
+
+
+def _value(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
     if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
-    return str(value)
+        return ", ".join(_value(name, item) for item in value)
+    return str(VALUES.get(name, {}).get(value, value) if isinstance(value, str) else value)

@@ -20,7 +20,7 @@ from accounts.access import (
     posted,
     recent_sign_in_required,
 )
-from accounts.audit_words import AREA_PREFIXES, action_label, list_changes
+from accounts.audit_words import AREA_PREFIXES, action_label, actor_label, list_changes
 from accounts.forms.audit import AuditFilterForm
 from accounts.forms.organisations import OrganisationForm
 from accounts.models import AuditEvent, Organisation, Role
@@ -77,7 +77,12 @@ def audit(request: OrganisationRequest, organisation: str) -> HttpResponse:
     context: dict[str, Any] = {
         "form": form,
         "rows": [
-            {"event": event, "action": action_label(event), "changes": list_changes(event)}
+            {
+                "event": event,
+                "actor": actor_label(event),
+                "action": action_label(event),
+                "changes": list_changes(event),
+            }
             for event in page.rows
         ],
         "page": page,

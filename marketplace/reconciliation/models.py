@@ -5,14 +5,18 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from marketplace.ledger.models import Unit
 from portal.kernel.public_ids import PublicIdField
+
+# What began a run: the schedule, the command line, or staff in the console.
+TRIGGERS = {"beat": _("schedule"), "command": _("command line"), "staff": _("staff")}
 
 
 class Run(models.Model):
     """One pass over one consistent snapshot, with the equation that it proved."""
 
     public_id = PublicIdField(prefix="run")
-    trigger = models.CharField(max_length=10)  # "beat", "command", "staff"
+    trigger = models.CharField(max_length=10)  # a key of TRIGGERS
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     # {"live": {"opening": …, "purchases": …, …, "closing": …}, "test": {…}} in millitokens
@@ -28,6 +32,10 @@ class Run(models.Model):
         return self.public_id
 
     @property
+    def trigger_label(self) -> str:
+        return str(TRIGGERS.get(self.trigger, self.trigger))
+
+    @property
     def difference_count(self) -> int:
         return sum(row["differences"] for row in self.checks)
 
@@ -39,7 +47,8 @@ class Run(models.Model):
         for unit, terms in self.equation.items():
             numbers = {kind: int(amount) for kind, amount in terms.items()}
             other = numbers["movements"] - sum(numbers[kind] for kind in shown)
-            rows.append({"unit": unit, **numbers, "other": other})
+            label = str(Unit(unit).label)
+            rows.append({"unit": unit, "label": label, **numbers, "other": other})
         return rows
 
 

@@ -43,7 +43,7 @@ def test_staff_approve_a_listing(sam: User, submitted: ServiceReview) -> None:
     browser = signed_in(sam)
     assert submitted.service.handle in browser.get("/ops/reviews/").content.decode()
     page = f"/ops/reviews/{submitted.public_id}/"
-    assert "eu-central" in browser.get(page).content.decode()
+    assert "Central Europe" in browser.get(page).content.decode()
     answer = browser.post(page, {"decision": "approved", "note": ""})
     assert answer["Location"] == "/ops/reviews/"
     submitted.service.refresh_from_db()

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organisation
+from marketplace.catalog import listing_words
 from marketplace.catalog.models import (
     AIModel,
     PriceVersion,
@@ -109,6 +110,18 @@ class Difference:
     before: Any
     after: Any
     changed: bool
+
+    @property
+    def label(self) -> str:
+        return listing_words.field_label(self.field)
+
+    @property
+    def before_text(self) -> str:
+        return listing_words.field_value(self.field, self.before)
+
+    @property
+    def after_text(self) -> str:
+        return listing_words.field_value(self.field, self.after)
 
 
 def get_review_diff(review: ServiceReview) -> list[Difference]:
