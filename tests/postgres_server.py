@@ -29,17 +29,15 @@ INITDB_OPTIONS = [
     "--no-sync",
     "--no-instructions",
 ]
-# Nothing here outlives the run: durability is switched off, everything else is stock.
 SERVER_SETTINGS = {
     "listen_addresses": "",
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "128MB",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+# Nothing that tests write outlives the run.
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 class PostgresUnavailable(RuntimeError):
@@ -47,12 +45,22 @@ class PostgresUnavailable(RuntimeError):
 
 
 class PostgresServer:
-    """One server in ``folder`` (mode opened to traversal only), stopped by ``stop()``."""
+    """One server in ``folder`` (mode opened to traversal only), stopped by ``stop()``.
 
-    def __init__(self, folder: Path) -> None:
+    ``durable`` keeps the server's stock promise that what is committed survives a power loss.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self.folder = folder
+        self._settings = SERVER_SETTINGS if durable else SERVER_SETTINGS | NOT_DURABLE
         self._process: subprocess.Popen[bytes] | None = None
         self._identity = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+    @property
+    def pid(self) -> int:
+        """Of the running server's first process."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def url(self) -> str:
@@ -70,7 +78,7 @@ class PostgresServer:
             [str(binaries / "initdb"), "-D", str(data), *INITDB_OPTIONS],
         )
         settings = [
-            word for key, value in SERVER_SETTINGS.items() for word in ("-c", f"{key}={value}")
+            word for key, value in self._settings.items() for word in ("-c", f"{key}={value}")
         ]
         log = (self.folder / "server.log").open("wb")
         with log:

@@ -1,0 +1,1 @@
+"""``make bench``: measures, prints ratios, and writes nothing that outlives it."""

@@ -1,0 +1,84 @@
+"""``make bench`` (``python -m tests.benchmarks``): everything on a throw-away, durable PostgreSQL.
+
+``--only gateway|ledger|pages`` measures a part, ``--quick`` tries it out without good figures.
+"""
+
+import argparse
+import os
+import secrets
+import tempfile
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from tests.benchmarks.machines import (
+    OTHER_CORES,
+    describe_machine,
+    free_port,
+    measure_syncs,
+    pin_family,
+)
+from tests.postgres_server import PostgresServer
+
+PARTS = ("gateway", "ledger", "pages")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=PARTS, help="one part")
+    parser.add_argument("--quick", action="store_true", help="small sizes, figures of no worth")
+    arguments = parser.parse_args()
+    parts = [arguments.only] if arguments.only else list(PARTS)
+    with tempfile.TemporaryDirectory(prefix="tokenworks-bench-") as folder:
+        # Only traversal: the database server's own user must reach its folder inside.
+        Path(folder).chmod(0o711)
+        server = PostgresServer(Path(folder) / "postgresql", durable=True)
+        server.folder.mkdir()
+        server.start()
+        try:
+            pin_family(server.pid, OTHER_CORES)
+            print(f"{describe_machine()}; {measure_syncs(Path(folder)):,.0f} disk syncs/s alone")
+            upstream_port = free_port()
+            _set_up_django(Path(folder), server, upstream_port)
+            _measure(parts, server, upstream_port, quick=arguments.quick)
+            print(f"\nAt the end: {describe_machine()}")
+        finally:
+            server.stop()
+
+
+def _set_up_django(folder: Path, server: PostgresServer, upstream_port: int) -> None:
+    """What the settings read, here and in the processes that are started."""
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "DATABASE_URL": server.url,
+        "TOKENWORKS_VAR": str(folder),
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "ENCRYPTION_KEYS": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "LOG_LEVEL": "WARNING",
+        "SITE_URL": "http://localhost",
+        "OUTBOUND_ALLOWED_PRIVATE": f"127.0.0.1:{upstream_port}",
+    }
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0, interactive=False)
+
+
+def _measure(parts: list[str], server: PostgresServer, upstream_port: int, *, quick: bool) -> None:
+    # Their models can be imported only now that Django is set up.
+    from tests.benchmarks.gateway_speed import measure_gateway
+    from tests.benchmarks.write_door import measure_write_door
+
+    if "gateway" in parts:
+        measure_gateway(
+            server,
+            upstream_port=upstream_port,
+            seconds=2 if quick else 8,
+            repeats=1 if quick else 3,
+        )
+    if "ledger" in parts:
+        measure_write_door(operations=320 if quick else 3200)
+
+
+if __name__ == "__main__":
+    main()
