@@ -1,25 +1,18 @@
 """All routes: each room's own, composed here."""
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-# While rooms are being built, only those that have routes are composed.
-_ROOMS = [
-    "accounts.urls",
-    "accounts.door_urls",
-    "marketplace.catalog.urls",
-    "marketplace.ledger.urls",
-    "marketplace.metering.urls",
-    "marketplace.billing.urls",
-    "marketplace.partners.urls",
-    "portal.ops.urls",
-    "portal.web.api_urls",
-    "portal.web.urls",
-]
 urlpatterns: list[URLPattern | URLResolver] = [
-    *(path("", include(room)) for room in _ROOMS if find_spec(room)),
+    path("", include("accounts.urls")),
+    path("", include("accounts.door_urls")),
+    path("", include("marketplace.catalog.urls")),
+    path("", include("marketplace.metering.urls")),
+    path("", include("marketplace.billing.urls")),
+    path("", include("marketplace.partners.urls")),
+    path("", include("portal.ops.urls")),
+    path("", include("portal.web.api_urls")),
+    path("", include("portal.web.urls")),
     path("admin/", admin.site.urls),
 ]
 
