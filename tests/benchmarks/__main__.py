@@ -67,6 +67,7 @@ def _set_up_django(folder: Path, server: PostgresServer, upstream_port: int) -> 
 def _measure(parts: list[str], server: PostgresServer, upstream_port: int, *, quick: bool) -> None:
     # Their models can be imported only now that Django is set up.
     from tests.benchmarks.gateway_speed import measure_gateway
+    from tests.benchmarks.page_speed import measure_pages
     from tests.benchmarks.write_door import measure_write_door
 
     if "gateway" in parts:
@@ -78,6 +79,11 @@ def _measure(parts: list[str], server: PostgresServer, upstream_port: int, *, qu
         )
     if "ledger" in parts:
         measure_write_door(operations=320 if quick else 3200)
+    if "pages" in parts:
+        if quick:
+            measure_pages(calls=20_000, services=20, requests=20)
+        else:
+            measure_pages(calls=1_000_000, services=100, requests=200)
 
 
 if __name__ == "__main__":
