@@ -113,14 +113,15 @@ def _route(exchange: Exchange) -> Handler:
         raise GatewayRefusal(
             404,
             "unknown_url",
-            _("There is nothing at %(method)s %(path)s.")
-            % {"method": exchange.method, "path": path[:200]},
+            _("There is nothing at %(method)s %(path)s."),
+            values={"method": exchange.method, "path": path[:200]},
         )
     if exchange.method != method:
         raise GatewayRefusal(
             405,
             "method_not_allowed",
-            _("Use %(method)s for this address.") % {"method": method},
+            _("Use %(method)s for this address."),
+            values={"method": method},
             headers=[(b"allow", method.encode())],
         )
     return handler

@@ -161,8 +161,8 @@ def _list_fitting(key: AuthenticatedKey, request: CallRequest) -> list[CallableS
         raise GatewayRefusal(
             404,
             "model_not_found",
-            _("There is no model or service “%(model)s” here. GET /v1/models lists them.")
-            % {"model": request.model},
+            _("There is no model or service “%(model)s” here. GET /v1/models lists them."),
+            values={"model": request.model},
             param="model",
         )
     fitting = [service for service in found if service.modality == request.modality]

@@ -6,7 +6,7 @@ NotFoundError, 429 RateLimitError, 5xx InternalServerError. They try 408, 409, 4
 themselves, so a refusal that another try cannot change has none of these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
@@ -35,7 +35,10 @@ _TYPES = {
 
 
 class GatewayRefusal(Exception):
-    """A request that ends here: HTTP status, stable code, words for people."""
+    """A request that ends here: HTTP status, stable code, words for people.
+
+    ``values`` fill the message's ``%(name)s`` when it is rendered, in the reader's language.
+    """
 
     def __init__(
         self,
@@ -46,11 +49,13 @@ class GatewayRefusal(Exception):
         param: str | None = None,
         retry_after_seconds: int | None = None,
         headers: Sequence[tuple[bytes, bytes]] = (),
+        values: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(code)
         self.status = status
         self.code = code
         self.message = message
+        self.values = values
         self.param = param
         self.headers = list(headers)
         if retry_after_seconds is not None:
@@ -59,9 +64,10 @@ class GatewayRefusal(Exception):
     def render(self) -> dict[str, Any]:
         """The answer's body: ``{"error": {"message", "type", "param", "code"}}``."""
         default = "server_error" if self.status >= 500 else "invalid_request_error"
+        message = str(self.message)
         return {
             "error": {
-                "message": str(self.message),
+                "message": message % self.values if self.values else message,
                 "type": _TYPES.get(self.status, default),
                 "param": self.param,
                 "code": self.code,
@@ -69,17 +75,22 @@ class GatewayRefusal(Exception):
         }
 
 
-def refuse_value(param: str, message: "Words") -> GatewayRefusal:
+def refuse_value(param: str, message: "Words", **values: object) -> GatewayRefusal:
     """A field that cannot be accepted."""
-    return GatewayRefusal(400, "invalid_value", message, param=param)
+    return GatewayRefusal(400, "invalid_value", message, param=param, values=values)
 
 
 def refuse_failure(failure: UpstreamFailure) -> GatewayRefusal:
     """A provider's failure, told without its secrets. Whatever it was, it cost nothing."""
     status = _UPSTREAM_STATUS.get(failure.code, 502)
     retry_after = failure.data["retry_after_seconds"] if isinstance(failure, UpstreamBusy) else None
-    message = _("%(what)s Nothing was charged.") % {"what": str(failure)}
-    return GatewayRefusal(status, failure.code, message, retry_after_seconds=retry_after)
+    return GatewayRefusal(
+        status,
+        failure.code,
+        _("%(what)s Nothing was charged."),
+        retry_after_seconds=retry_after,
+        values={"what": failure.message},
+    )
 
 
 def refuse_domain(error: DomainError) -> GatewayRefusal:

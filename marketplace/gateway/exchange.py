@@ -185,5 +185,6 @@ def _refuse_size(most_bytes: int) -> GatewayRefusal:
     return GatewayRefusal(
         413,
         "request_too_large",
-        _("The request is larger than %(most)s bytes. Nothing was charged.") % {"most": most_bytes},
+        _("The request is larger than %(most)s bytes. Nothing was charged."),
+        values={"most": most_bytes},
     )

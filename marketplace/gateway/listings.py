@@ -34,8 +34,8 @@ def get_model(key: AuthenticatedKey, handle: str) -> dict[str, Any]:
         raise GatewayRefusal(
             404,
             "model_not_found",
-            _("There is no model or service “%(model)s” here. GET /v1/models lists them.")
-            % {"model": handle},
+            _("There is no model or service “%(model)s” here. GET /v1/models lists them."),
+            values={"model": handle},
             param="model",
         )
     return _render(handle, services)

@@ -54,15 +54,16 @@ def read_json(text: bytes, *, most_depth: int) -> dict[str, Any]:
         raise GatewayRefusal(
             400,
             "invalid_json",
-            _("The body is no JSON that can be read (line %(line)s, column %(column)s).")
-            % {"line": error.lineno, "column": error.colno},
+            _("The body is no JSON that can be read (line %(line)s, column %(column)s)."),
+            values={"line": error.lineno, "column": error.colno},
         ) from error
     # Brackets may also stand in texts, so few of them prove that it is shallow, many nothing.
     if text.count(b"[") + text.count(b"{") > most_depth and _is_deeper(value, most_depth):
         raise GatewayRefusal(
             400,
             "invalid_json",
-            _("The body is nested more than %(depth)s levels deep.") % {"depth": most_depth},
+            _("The body is nested more than %(depth)s levels deep."),
+            values={"depth": most_depth},
         )
     if not isinstance(value, dict):
         raise GatewayRefusal(400, "invalid_json", _("The body must be a JSON object."))
@@ -83,7 +84,7 @@ def parse_chat(body: dict[str, Any], *, body_bytes: int) -> CallRequest:
     ]
     answers = _read_count(body, "n") or 1
     if answers > MOST_ANSWERS:
-        raise refuse_value("n", _("n can be %(most)s at most.") % {"most": MOST_ANSWERS})
+        raise refuse_value("n", _("n can be %(most)s at most."), most=MOST_ANSWERS)
     return CallRequest(
         operation="chat",
         body=body,
@@ -152,16 +153,14 @@ def _count_inputs(value: object) -> int:
         if fits and len(value) <= MOST_INPUTS:
             return len(value)
         if fits:
-            raise refuse_value(
-                "input", _("At most %(most)s inputs in one call.") % {"most": MOST_INPUTS}
-            )
+            raise refuse_value("input", _("At most %(most)s inputs in one call."), most=MOST_INPUTS)
     raise refuse_value("input", _("input must be a text, a list of texts, or tokens; not empty."))
 
 
 def _read_flag(body: Mapping[str, Any], name: str) -> bool:
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
-        raise refuse_value(name, _("%(name)s must be true or false.") % {"name": name})
+        raise refuse_value(name, _("%(name)s must be true or false."), name=name)
     return bool(value)
 
 
@@ -170,9 +169,7 @@ def _read_count(body: Mapping[str, Any], name: str) -> int | None:
     if value is None:
         return None
     if type(value) is not int or value < 1:
-        raise refuse_value(
-            name, _("%(name)s must be a whole number of at least 1.") % {"name": name}
-        )
+        raise refuse_value(name, _("%(name)s must be a whole number of at least 1."), name=name)
     return value
 
 

@@ -1,50 +1,58 @@
 """How a provider can fail a call. None of these costs the tenant anything."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.utils.translation import gettext_lazy as _
 
 from portal.kernel.errors import DomainError
 
 
 class UpstreamFailure(DomainError):
-    """The provider could not answer."""
+    """The provider could not answer; ``sentence`` says so unless a message is given."""
 
     code, kind = "upstream_error", "unavailable"
+    sentence = _("The provider could not answer.")
     # Whether another provider of the same model may do better.
     worth_another_provider = True
 
+    def __init__(self, message: object = "", *, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message or self.sentence, data=data)
+
 
 class UpstreamUnreachable(UpstreamFailure):
-    """The provider could not be reached."""
+    """No connection came about."""
 
     code = "upstream_unreachable"
+    sentence = _("The provider could not be reached.")
 
 
 class UpstreamTimedOut(UpstreamFailure):
-    """The provider did not answer in time."""
+    """Nothing came for longer than the phase allows."""
 
     code = "upstream_timeout"
+    sentence = _("The provider did not answer in time.")
 
 
 class UpstreamOverran(UpstreamTimedOut):
-    """The provider's answer took longer than a call may take."""
+    """The whole answer took longer than a call may take."""
 
 
 class UpstreamBusy(UpstreamFailure):
-    """The provider is answering too many calls at the moment."""
+    """The provider's own limit of calls; ``data`` has ``retry_after_seconds``."""
 
     code, kind = "upstream_rate_limited", "limited"
+    sentence = _("The provider is answering too many calls at the moment.")
 
     def __init__(self, *, retry_after_seconds: int) -> None:
-        super().__init__(
-            _("The provider is answering too many calls at the moment."),
-            data={"retry_after_seconds": retry_after_seconds},
-        )
+        super().__init__(data={"retry_after_seconds": retry_after_seconds})
 
 
 class UpstreamRejected(UpstreamFailure):
-    """The provider does not accept this request, in its own words."""
+    """The provider does not accept the request; the message is in its own words, if it has any."""
 
     code, kind = "upstream_rejected", "rejected"
+    sentence = _("The provider does not accept this request.")
     worth_another_provider = False
 
 
