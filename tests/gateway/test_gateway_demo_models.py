@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
 
 from accounts.models import Organisation
 from marketplace.metering.models import Call
@@ -70,6 +71,8 @@ def _answers(port: int) -> bool:
 def test_chat_and_embeddings(
     thread_site: ThreadSite, acme: Organisation, settings: LazySettings
 ) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("the models answer the same on every database: once is enough")
     settings.UPSTREAM_DRAIN_SECONDS = 100.0  # a busy machine generates slowly
     with demo_server("chat") as chat_port, demo_server("embeddings") as embeddings_port:
         ports = (chat_port, embeddings_port)
