@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import cache
+from django.utils import translation
 from playwright.sync_api import BrowserContext, Page
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -36,6 +37,13 @@ class QuickPasswordHasher(PBKDF2PasswordHasher):
     """The stock algorithm with few rounds, so that a real server process can verify it too."""
 
     iterations = 100
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> Iterator[None]:
+    """A request in Chinese leaves its language to the thread: the next test starts in English."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture(scope="session")
