@@ -89,7 +89,5 @@ def review_detail(request: PersonRequest, review: str) -> HttpResponse:
 
 def _list_rivals(service: Service) -> list[selectors.ServiceCard]:
     """What others ask for the same model, cheapest first."""
-    cards = selectors.list_model_services(
-        model=service.model, query=ListingQuery(), now=utc_now()
-    )
+    cards = selectors.list_model_services(model=service.model, query=ListingQuery(), now=utc_now())
     return [card for card in cards if card.service.pk != service.pk]

@@ -8,7 +8,7 @@ from marketplace.catalog.models import AIModel, Provider, Service
 from portal.kernel.clock import utc_now
 from tests.cast import make_organisation, make_person
 
-PRICES = {
+PRICES: dict[str, Any] = {
     "input_millitokens": 200,
     "cached_input_millitokens": 50,
     "output_millitokens": 800,

@@ -50,7 +50,7 @@ def run_twice() -> Run:
     return services.reconcile_balances(trigger="command", now=utc_now())
 
 
-def inject(sql: str, *parameters: object) -> None:
+def inject(sql: str, *parameters: Any) -> None:
     """Write past every trigger, as the owner of the database could."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -150,7 +150,8 @@ def test_a_drift_is_found_and_the_wallet_frozen(
 
     services.reconcile_balances(trigger="command", now=utc_now())
     found = Finding.objects.filter(check_number=number)
-    assert found and all(finding.state == FindingState.OPEN for finding in found)
+    assert found
+    assert all(finding.state == FindingState.OPEN for finding in found)
     assert all(finding.froze_wallet for finding in found)
     book.refresh_from_db()
     assert book.frozen
