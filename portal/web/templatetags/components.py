@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.template.context import Context
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 from heroicons.templatetags.heroicons import heroicon_outline
 
 from portal.web import template_nodes
@@ -174,7 +174,7 @@ def stat(
 @register.inclusion_tag("components/code_tabs.html")
 def code_tabs(snippets: Any, label: str = "") -> dict[str, Any]:
     """Code in several languages: ``snippets`` is a list of (id, name, code)."""
-    return {"snippets": snippets, "label": label or gettext("Code")}
+    return {"snippets": snippets, "label": label or pgettext("program", "Code")}
 
 
 @register.inclusion_tag("components/copyable.html")
