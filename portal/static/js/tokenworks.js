@@ -98,13 +98,13 @@ document.addEventListener("click", async (event) => {
 });
 
 // Confirmations can be put away.
-for (const toast of document.querySelectorAll(".toasts .notice")) {
+for (const message of document.querySelectorAll(".messages .notice")) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button button-quiet button-small";
   button.textContent = words.close;
-  button.addEventListener("click", () => toast.remove());
-  toast.append(button);
+  button.addEventListener("click", () => message.remove());
+  message.append(button);
 }
 
 // After an htmx swap the heading is focused and the count announced; a poll that changes nothing
