@@ -5,18 +5,24 @@ from dataclasses import dataclass
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role
 from marketplace.billing import selectors as billing
 from marketplace.ledger import selectors as ledger
-from marketplace.ledger.models import Entry, Unit
+from marketplace.ledger.models import AccountKind, Entry, Unit
 from portal.kernel.clock import utc_now
 
 PAGE_SIZE = 50
 # Where an entry's reference ("call:call_…") leads, by the word before the colon.
 _PAGES = {"call": ("metering:request", "call"), "order": ("billing:order", "order")}
+# A call is paid to two: its price is split, and each part is an entry.
+_RECEIVERS = {
+    AccountKind.PAYABLE: _("to the provider"),
+    AccountKind.COMMISSION: _("the market's commission"),
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Movement:
     entry: Entry
     signed_millitokens: int
     url: str
+    receiver: str  # in words, where one call has two receivers
 
 
 @require_safe
@@ -68,7 +75,9 @@ def _list_movements(
     request: OrganisationRequest, unit: str, scope: str
 ) -> tuple[list[Movement], str, str]:
     """A page of the wallet's chain, newest first, by position; and the ways on."""
-    entries = ledger.list_entries(owner_key=request.organisation.public_id, unit=unit, scope=scope)
+    entries = ledger.list_entries(
+        owner_key=request.organisation.public_id, unit=unit, scope=scope
+    ).select_related("credit_account")
     text = request.GET.get("before", "")
     before = int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else 0
     newest = entries.first()
@@ -90,7 +99,8 @@ def _as_movement(request: OrganisationRequest, entry: Entry) -> Movement:
         name, argument = _PAGES[kind]
         url = reverse(name, kwargs={"organisation": request.organisation.slug, argument: public_id})
     amount = entry.amount_millitokens if comes_in else -entry.amount_millitokens
-    return Movement(entry, amount, url)
+    receiver = str(_RECEIVERS.get(entry.credit_account.kind, ""))
+    return Movement(entry, amount, url, receiver)
 
 
 def _url(request: OrganisationRequest, before: int) -> str:
