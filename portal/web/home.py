@@ -46,7 +46,8 @@ def home(request: OrganisationRequest, organisation: str) -> HttpResponse:
     now = utc_now()
     tenant, role = request.organisation, request.membership.role
     member = request.user if role == Role.MEMBER else None
-    since = now - timedelta(days=COST_DAYS)
+    # Days begin at midnight, and today is one of them: the same as the usage page counts.
+    since = now - timedelta(days=COST_DAYS - 1)
     return render(
         request,
         "web/home.html",

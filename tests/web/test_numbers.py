@@ -112,6 +112,8 @@ def test_times_are_machine_readable_too() -> None:
         (Forecast(3, 2, 4), "≈ 3 days (2–4)", "warn"),
         (Forecast(1, 0, 2), "≈ 1 day (0–2)", "bad"),
         (Forecast(0, 0, 1), "≈ 0 days (0–1)", "bad"),
+        (Forecast(365, 300, 400), "≈ 365 days (300–400)", "ok"),
+        (Forecast(366, 300, 9999), "More than a year", "ok"),
         (None, "Not enough usage yet", "none"),
     ],
 )

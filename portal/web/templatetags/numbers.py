@@ -24,6 +24,7 @@ register = template.Library()
 P = ParamSpec("P")
 
 DASH = "—"
+FAR_OFF_DAYS = 365
 GREEN_OVER_DAYS = 7
 RED_UNDER_DAYS = 3
 
@@ -190,6 +191,8 @@ def days_left(run_out: RunOut | None) -> str:
     """``≈ 12 days (8–17)``; ``Not enough usage yet`` before three active days."""
     if not run_out:
         return gettext("Not enough usage yet")
+    if run_out.days > FAR_OFF_DAYS:
+        return gettext("More than a year")
     return ngettext(
         "≈ %(days)s day (%(low)s–%(high)s)", "≈ %(days)s days (%(low)s–%(high)s)", run_out.days
     ) % {
