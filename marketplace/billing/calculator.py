@@ -28,13 +28,15 @@ class Outlook:
     """An offer with what it does for this buyer at the chosen service.
 
     ``tenths_of_months`` is None when the pack is not for the service, or the work costs nothing;
-    ``lasts_long`` says that it outlasts ten years of this work.
+    ``lasts_long`` says that it outlasts ten years of this work, ``outlives_expiry`` that tokens
+    are left when it expires.
     """
 
     offer: Offer
     fits: bool
     tenths_of_months: int | None
     lasts_long: bool
+    outlives_expiry: bool
     uses: Sequence[Use]
 
     @property
@@ -53,7 +55,14 @@ class Outlook:
 def make_outlook(*, offer: Offer, service: CallableService | None, workload: Workload) -> Outlook:
     """What the offer's tokens, bonus included, do at the service's price of today."""
     if service is None or not fits_scope(offer.scope, service):
-        return Outlook(offer=offer, fits=False, tenths_of_months=None, lasts_long=False, uses=())
+        return Outlook(
+            offer=offer,
+            fits=False,
+            tenths_of_months=None,
+            lasts_long=False,
+            outlives_expiry=False,
+            uses=(),
+        )
     budget = offer.total_millitokens
     month = workload.cost(service.price)
     tenths = budget * 10 // month if month else None
@@ -73,8 +82,14 @@ def make_outlook(*, offer: Offer, service: CallableService | None, workload: Wor
         fits=True,
         tenths_of_months=None if lasts_long else tenths,
         lasts_long=lasts_long,
+        outlives_expiry=tenths is not None and _outlives(tenths, offer.expires_after_days),
         uses=uses,
     )
+
+
+def _outlives(tenths_of_months: int, expires_after_days: int | None) -> bool:
+    """Whether so long is longer than the pack's tokens live; a month is a twelfth of 365 days."""
+    return expires_after_days is not None and tenths_of_months * 365 > expires_after_days * 120
 
 
 def fits_scope(scope: str, service: CallableService) -> bool:
