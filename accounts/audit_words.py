@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from accounts.key_words import SCOPES
 from accounts.models import AuditEvent, CapPeriod, KeyKind, Role
 from accounts.services.audit import SYSTEM_ACTOR
+from portal.kernel import quantities
 
 # Parts of the log: what the actions in them begin with.
 AREA_PREFIXES = {
@@ -76,7 +77,7 @@ FIELDS = {
     "two_factor_required": _("two-factor sign-in required"),
     "kind": _("kind"),
     "scopes": _("rights"),
-    "cap_millitokens": _("cap in millitokens"),
+    "cap_millitokens": _("cap, in tokens"),
     "cap_period": _("cap counts"),
     "expires_at": _("expires"),
     "allowed_services": _("allowed services"),
@@ -88,16 +89,16 @@ FIELDS = {
     "tokens": _("tokens"),
     "days": _("days"),
     "status": _("state"),
-    "amount_minor": _("amount in minor units"),
+    "amount_minor": _("amount"),
     "currency": _("currency"),
     "quantity": _("quantity"),
     "receipt": _("receipt"),
     "effective_at": _("in force from"),
     "number": _("number"),
-    "input_millitokens": _("input, in millitokens"),
-    "cached_input_millitokens": _("input from the cache, in millitokens"),
-    "output_millitokens": _("output, in millitokens"),
-    "request_millitokens": _("per request, in millitokens"),
+    "input_millitokens": _("input, in wallet tokens"),
+    "cached_input_millitokens": _("input from the cache, in wallet tokens"),
+    "output_millitokens": _("output, in wallet tokens"),
+    "request_millitokens": _("per request, in wallet tokens"),
     "review": _("review"),
     "note": _("note"),
     "fields": _("fields"),
@@ -134,8 +135,8 @@ def action_label(event: AuditEvent) -> str:
 
 def list_changes(event: AuditEvent) -> list[dict[str, str]]:
     """Field by field: ``label``, ``before`` and ``after`` (empty where there was nothing)."""
-    before: Mapping[str, Any] = event.before or {}
-    after: Mapping[str, Any] = event.after or {}
+    before = _readable(event.before or {})
+    after = _readable(event.after or {})
     return [
         {
             "label": str(FIELDS.get(name, name)),
@@ -150,6 +151,19 @@ def list_changes(event: AuditEvent) -> list[dict[str, str]]:
 def actor_label(event: AuditEvent) -> str:
     """Who it was, as they were called then."""
     return str(_("the system")) if event.actor_id == SYSTEM_ACTOR.id else event.actor_label
+
+
+def _readable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Amounts as people write them: stored are whole millitokens and cents."""
+    readable = dict(values)
+    currency, amount = values.get("currency"), values.get("amount_minor")
+    if isinstance(amount, int) and isinstance(currency, str):
+        readable["amount_minor"] = quantities.format_money(amount, currency, get_language() or "en")
+        del readable["currency"]
+    for name, value in values.items():
+        if name.endswith("_millitokens") and isinstance(value, int):
+            readable[name] = quantities.format_tokens_exact(value)
+    return readable
 
 
 def _value(name: str, value: Any) -> str:
