@@ -13,7 +13,7 @@ from django.db import connection, models
 
 from marketplace.ledger.models import Entry, Hold, HoldPart, Limit, Lot, Transaction, Wallet
 from portal.kernel import immutability
-from portal.kernel.immutability import Guard, append_only, fixed_columns
+from portal.kernel.immutability import Guard, append_only, fixed_columns, refuse
 
 _ENTRY_REFUSED = "ledger_entry: not a line of a transaction being made, or accounts do not fit"
 
@@ -60,6 +60,11 @@ BEGIN
 END;
 """  # noqa: S608 (a constant)
 
+_RESOLVED_CHANGES = (
+    "OLD.state IN ('captured', 'released', 'declined') "
+    "OR (OLD.state = 'expired' AND NEW.state <> 'captured')"
+)
+
 GUARDS: list[Guard] = [
     *append_only("ledger_account"),
     *append_only("ledger_transaction"),
@@ -73,6 +78,14 @@ GUARDS: list[Guard] = [
     *fixed_columns(
         "ledger_hold",
         ["owner_key", "unit", "idempotency_scope", "idempotency_key", "request_hash"],
+    ),
+    # A hold resolves once; only an expired one may still be captured, late.
+    *refuse(
+        "ledger_hold",
+        "resolved",
+        "BEFORE UPDATE",
+        sqlite=_RESOLVED_CHANGES,
+        postgresql=_RESOLVED_CHANGES,
     ),
     Guard("sqlite", "ledger_entry", "ledger_entry_joins", _SQLITE_ENTRY_JOINS),
     Guard(

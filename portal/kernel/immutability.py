@@ -44,10 +44,7 @@ _registered: dict[tuple[str, str], Guard] = {}
 
 def append_only(table: str) -> list[Guard]:
     """Guards that refuse UPDATE, DELETE and TRUNCATE (and SQLite's REPLACE) on ``table``."""
-    return [
-        *_refuse(table, "no_update", "BEFORE UPDATE"),
-        *_never_removed(table),
-    ]
+    return [*refuse(table, "no_update", "BEFORE UPDATE"), *_never_removed(table)]
 
 
 def fixed_columns(table: str, columns: Iterable[str]) -> list[Guard]:
@@ -57,8 +54,18 @@ def fixed_columns(table: str, columns: Iterable[str]) -> list[Guard]:
     sqlite = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in names)
     postgresql = " OR ".join(f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in names)
     return [
-        *_refuse(table, "fixed_columns", event, sqlite=sqlite, postgresql=postgresql),
+        *refuse(table, "fixed_columns", event, sqlite=sqlite, postgresql=postgresql),
         *_never_removed(table),
+    ]
+
+
+def refuse(
+    table: str, what: str, event: str, *, sqlite: str = "", postgresql: str = ""
+) -> list[Guard]:
+    """Guards named ``table_what`` that refuse ``event`` for rows that meet a condition, if any."""
+    return [
+        _sqlite_trigger(table, what, event, sqlite),
+        _postgresql_trigger(table, what, event, postgresql),
     ]
 
 
@@ -106,7 +113,7 @@ def remove_guards(connection: BaseDatabaseWrapper) -> None:
 
 def _never_removed(table: str) -> list[Guard]:
     return [
-        *_refuse(table, "no_delete", "BEFORE DELETE"),
+        *refuse(table, "no_delete", "BEFORE DELETE"),
         # INSERT OR REPLACE removes the row that is in its way without a DELETE trigger, unless
         # recursive triggers are on: see _on_connection for other unique columns.
         _sqlite_trigger(
@@ -116,15 +123,6 @@ def _never_removed(table: str) -> list[Guard]:
             f"EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id)",  # noqa: S608 (our own names)
         ),
         _postgresql_trigger(table, "no_truncate", "BEFORE TRUNCATE", row=False),
-    ]
-
-
-def _refuse(
-    table: str, what: str, event: str, *, sqlite: str = "", postgresql: str = ""
-) -> list[Guard]:
-    return [
-        _sqlite_trigger(table, what, event, sqlite),
-        _postgresql_trigger(table, what, event, postgresql),
     ]
 
 

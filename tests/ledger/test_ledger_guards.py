@@ -66,6 +66,9 @@ def books(db: None) -> None:
         "UPDATE ledger_lot SET remaining_millitokens = face_millitokens + 1",
         "UPDATE ledger_hold SET captured_millitokens = 1 WHERE state = 'pending'",
         "UPDATE ledger_hold SET state = 'gone'",
+        "UPDATE ledger_hold SET state = 'pending', captured_millitokens = 0, resolved_at = NULL "
+        "WHERE state = 'captured'",
+        "UPDATE ledger_hold SET captured_millitokens = 1 WHERE state = 'captured'",
     ],
 )
 def test_changing_the_past_is_refused(books: None, statement: str) -> None:

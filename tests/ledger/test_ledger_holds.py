@@ -81,6 +81,18 @@ def test_same_key_with_another_hash_is_a_conflict() -> None:
     assert read_books() == before
 
 
+def test_another_tenants_key_tells_nothing() -> None:
+    grant(1000)
+    grant(1000, owner=GLOBEX)
+    request = ask(600)
+    ledger.place_holds([request], now=NOW)
+    before = read_books()
+    for fields in ({"owner_key": GLOBEX}, {"unit": "test"}):
+        [other] = ledger.place_holds([replace(request, **fields)], now=NOW)
+        assert (other.outcome, other.hold_pk, other.hold_id) == ("conflict", 0, "")
+    assert read_books() == before
+
+
 def test_declined_key_stays_declined_after_a_top_up() -> None:
     grant(100)
     request = ask(600)
@@ -120,6 +132,16 @@ def test_scoped_wallets_give_first_and_the_general_one_the_rest() -> None:
     audit()
     assert place(1000, scopes=scopes).outcome == "declined"
     assert place(950, scopes=scopes).outcome == "held"
+
+
+def test_scoped_wallet_with_nothing_to_give_is_passed_over() -> None:
+    grant(1000)
+    grant(300, scope="service:svc_1")
+    hold(300, scopes=("service:svc_1",))
+    result = place(1000, scopes=("service:svc_1", "modality:chat"))
+    assert result.outcome == "held"
+    assert HoldPart.objects.get(hold=result.hold_pk).wallet.scope == ""
+    audit()
 
 
 def test_scoped_tokens_are_not_for_everything() -> None:
@@ -220,6 +242,7 @@ def test_extend_refuses_what_is_resolved_outlived_or_unknown() -> None:
     ledger.release_holds([released], now=NOW)
     before = read_books()
     assert ledger.extend_holds([(released, 1), ("hld_none", 1)], now=NOW) == [False, False]
+    assert ledger.extend_holds([("hld_\0", 1), ("hld_\ud800", 1)], now=NOW) == [False, False]
     assert ledger.extend_holds([(outlived, 1)], now=LATER) == [False]
     assert read_books() == before
 
@@ -276,6 +299,8 @@ def test_clock_that_goes_back_an_hour_loses_nothing() -> None:
         {"idempotency_key": "a\0b"},
         {"scopes": ("",)},
         {"scopes": ("a", "a")},
+        {"scopes": ("a\0",)},
+        {"reference": "half a pair: \ud800"},
         {"limits": (limit("a", -1),)},
         {"limits": (limit("a", 1), limit("a", 2))},
     ],

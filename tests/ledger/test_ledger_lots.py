@@ -157,6 +157,14 @@ def test_lot_expires_to_breakage() -> None:
     assert read_books() == before
 
 
+def test_sweep_needs_no_date_on_the_wallet() -> None:
+    grant(100, days=1)
+    Wallet.objects.update(next_expiry_at=None)
+    [expired] = ledger.expire_lots(now=TOMORROW)
+    assert expired.amount_millitokens == 100
+    audit()
+
+
 def test_expired_tokens_cannot_be_held_even_before_the_sweep() -> None:
     grant(100, days=1)
     grant(50)

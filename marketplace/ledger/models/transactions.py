@@ -83,6 +83,16 @@ class Transaction(models.Model):
             models.CheckConstraint(
                 condition=Q(kind__in=TransactionKind.values), name="transaction_kind_known"
             ),
+            models.CheckConstraint(
+                condition=Q(kind="capture", hold__isnull=False)
+                | (~Q(kind="capture") & Q(hold__isnull=True)),
+                name="captures_and_only_they_have_holds",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="reversal", reverses__isnull=False)
+                | (~Q(kind="reversal") & Q(reverses__isnull=True)),
+                name="reversals_and_only_they_reverse",
+            ),
         ]
         indexes = [models.Index(fields=["reference"], name="transaction_reference")]
 

@@ -57,6 +57,8 @@ def check_hold_request(request: HoldRequest) -> None:
         check_text(name, getattr(request, name), length)
     if not request.owner_key or not request.idempotency_key:
         raise ValueError("a hold has an owner and an idempotency key")
+    for scope in request.scopes:
+        check_text("scope", scope, _WALLET_NAME_LENGTH)
     if "" in request.scopes or len(set(request.scopes)) != len(request.scopes):
         raise ValueError("scopes are named, and each once")
     names = {(demand.subject, demand.period_start) for demand in request.limits}
@@ -128,6 +130,15 @@ def check_amount(amount: int, *, least: int) -> None:
 
 
 def check_text(name: str, text: str, length: int) -> None:
-    """SQLite would store what is too long, and PostgreSQL fail late; NUL fails in both."""
-    if len(text) > length or "\0" in text:
-        raise ValueError(f"{name} has at most {length} characters, none of them NUL")
+    """SQLite would store what is too long, and PostgreSQL fail late; NUL it cannot store."""
+    if len(text) > length or "\0" in text or not (text.isascii() or _is_unicode(text)):
+        raise ValueError(f"{name} has at most {length} characters, all of them storable")
+
+
+def _is_unicode(text: str) -> bool:
+    """Half a surrogate pair, which JSON can smuggle in, is not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

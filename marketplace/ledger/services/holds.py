@@ -22,7 +22,8 @@ _Key = tuple[str, str]  # idempotency scope and key
 
 _FIND_BY_KEY = Statement(
     """
-    SELECT h.idempotency_scope, h.idempotency_key, h.request_hash, h.id, h.public_id,
+    SELECT h.idempotency_scope, h.idempotency_key, h.owner_key, h.unit, h.request_hash, h.id,
+      h.public_id,
       h.amount_millitokens, h.state, h.decline_code, h.decline_subject
     FROM {rows} JOIN ledger_hold h ON h.idempotency_scope = v.scope AND h.idempotency_key = v.key
     """,
@@ -34,6 +35,8 @@ _FIND_BY_KEY = Statement(
 class _Stored:
     """A hold as its answer is told from it."""
 
+    owner_key: str
+    unit: str
     request_hash: str
     pk: int
     public_id: str
@@ -158,6 +161,8 @@ def _enter(draft: Draft, decision: Decision, pk: int) -> None:
 def _store(decision: Decision, pk: int) -> _Stored:
     request = decision.request
     return _Stored(
+        request.owner_key,
+        request.unit,
         request.request_hash,
         pk,
         decision.public_id,
@@ -173,6 +178,9 @@ def _find_by_key(keys: Iterable[_Key]) -> dict[_Key, _Stored]:
 
 
 def _answer(request: HoldRequest, stored: _Stored, *, replayed: bool) -> HoldResult:
+    if (stored.owner_key, stored.unit) != (request.owner_key, request.unit):
+        # Another tenant's hold: not even its id is told.
+        return HoldResult("conflict", 0, "", 0, replayed=replayed)
     if stored.request_hash != request.request_hash:
         outcome = "conflict"
     else:

@@ -5,7 +5,7 @@ min(remaining, posted − held) expires; the rest is pinned until its holds reso
 is pinned nothing of the wallet is spendable (posted = held), so no new hold can lean on it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db.transaction import atomic
@@ -42,7 +42,7 @@ def expire_lots(*, now: datetime) -> list[ExpiredLot]:
             return expired
         with atomic():
             draft = Draft(now)
-            expired += expire_due_lots(draft, lock_wallets(due).values())
+            expired += _expire(draft, list(lock_wallets(due).values()))
             draft.flush()
         after = due[-1]
 
@@ -50,13 +50,15 @@ def expire_lots(*, now: datetime) -> list[ExpiredLot]:
 def expire_due_lots(draft: Draft, wallets: Iterable[WalletRow]) -> list[ExpiredLot]:
     """Add the due expiries of these locked wallets to the draft."""
     due = [wallet for wallet in wallets if wallet.is_due(draft.now)]
-    if not due:
-        return []
-    load_lots(due)
-    keys = {(AccountKind.BREAKAGE.value, OPERATOR, wallet.unit) for wallet in due}
+    return _expire(draft, due) if due else []
+
+
+def _expire(draft: Draft, wallets: Sequence[WalletRow]) -> list[ExpiredLot]:
+    load_lots(wallets)
+    keys = {(AccountKind.BREAKAGE.value, OPERATOR, wallet.unit) for wallet in wallets}
     accounts = resolve_accounts(keys)
     expired: list[ExpiredLot] = []
-    for wallet in due:
+    for wallet in wallets:
         breakage = accounts[AccountKind.BREAKAGE.value, OPERATOR, wallet.unit]
         expired += _expire_wallet(draft, wallet, breakage)
     return expired

@@ -1,9 +1,9 @@
 """The usual hold on PostgreSQL in one statement and one round trip.
 
 It succeeds whole or changes nothing; whatever is unusual (a known key, lots to expire, too little,
-scopes, a limit not yet made) yields no row, and ``holds`` goes step by step. Wallet and limits
-are locked first, in that order, then the hold is inserted unless its key is taken, and only an
-inserted hold moves balances.
+a fitting scoped wallet that has something, a limit not yet made) yields no row, and ``holds`` goes
+step by step. Wallet and limits are locked first, in that order, then the hold is inserted unless
+its key is taken, and only an inserted hold moves balances.
 """
 
 from datetime import datetime
@@ -24,6 +24,10 @@ _PLACE = Statement(
       WHERE w.owner_key = q.owner_key AND w.unit = q.unit AND w.scope = '' AND NOT w.frozen
         AND w.posted_millitokens - w.held_millitokens >= q.amount
         AND (w.next_expiry_at IS NULL OR w.next_expiry_at > q.now)
+        AND NOT EXISTS (
+          SELECT 1 FROM ledger_wallet s
+          WHERE s.owner_key = q.owner_key AND s.unit = q.unit AND q.scopes ? s.scope
+            AND s.posted_millitokens > s.held_millitokens)
       FOR NO KEY UPDATE OF w
     ), allowed AS MATERIALIZED (
       SELECT l.id, demand.max FROM q, demand JOIN ledger_limit l USING (subject, period_start)
@@ -58,14 +62,12 @@ _PLACE = Statement(
     """.replace("{few}", FEW),
     columns="public_id text, owner_key text, unit text, scope text, key text, "
     "request_hash text, amount bigint, reference text, price_version text, now timestamptz, "
-    "expires_at timestamptz, limits json",
+    "expires_at timestamptz, limits json, scopes jsonb",
 )
 
 
 def place_quickly(request: HoldRequest, *, now: datetime) -> HoldResult | None:
     """The hold if one statement could place it; None if nothing was changed."""
-    if request.scopes:
-        return None
     public_id = new_public_id("hld")
     row = (
         public_id,
@@ -88,6 +90,7 @@ def place_quickly(request: HoldRequest, *, now: datetime) -> HoldResult | None:
             }
             for number, demand in enumerate(request.limits)
         ],
+        request.scopes,
     )
     placed = run(_PLACE, [row])
     if not placed:

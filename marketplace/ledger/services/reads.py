@@ -119,7 +119,8 @@ def lock_holds(
 
     With ``accounts_of``, lots and those accounts that exist are read too, for a capture.
     """
-    ids = [(public_id,) for public_id in sorted(set(public_ids))]
+    # What no public id looks like is not there (and may be what a database can't even read).
+    ids = [(public_id,) for public_id in sorted(set(public_ids)) if _is_public_id(public_id)]
     hold_rows, wallet_rows, limit_rows = run_together(
         (_LOCK_HOLDS, ids), (_LOCK_WALLETS_CONCERNED, ids), (_LOCK_LIMITS_CONCERNED, ids)
     )
@@ -147,6 +148,10 @@ def lock_holds(
         },
         index_accounts(rest[1]) if accounts_of else {},
     )
+
+
+def _is_public_id(text: str) -> bool:
+    return text.isascii() and text.replace("_", "").isalnum()
 
 
 def find_due_holds(now: datetime, most: int) -> list[str]:
