@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -24,6 +25,8 @@ from marketplace.metering.models import (
 from marketplace.metering.services import CloseCall, OpenedCall
 from marketplace.partners.models import CappedReport
 from marketplace.partners.quantities import Quantities, fit
+
+logger = structlog.get_logger(__name__)
 
 CHUNK = 100
 CLOCK_SKEW = timedelta(minutes=5)
@@ -191,6 +194,12 @@ def _compare(report: UsageReport, call: Call) -> UsageAnswer:
     said: UsageEvent | CappedReport = claim or call.usage_event
     same = call.hold is not None and call.hold.public_id == report.hold_id
     if not same or report.quantities != _quantities_of(said):
+        logger.warning(
+            "usage_event_id_reused",
+            provider=call.service.provider.public_id,
+            event_id=report.event_id,
+            call=call.public_id,
+        )
         return _rejected(report, "event_id_reused")
     return UsageAnswer(
         event_id=report.event_id,
