@@ -232,6 +232,21 @@ def _long_ago() -> object:
     return moment if connection.vendor == "postgresql" else moment.replace(tzinfo=None)
 
 
+def test_lost_calls_are_told_once_per_service_and_day(book: Wallet, sam: User) -> None:
+    inject("UPDATE ledger_hold SET expires_at = %s WHERE state = 'pending'", _long_ago())
+    metering.sweep_open_calls(now=utc_now())
+    run_twice()
+    finding = Finding.objects.get(check_number=22)
+    assert (finding.state, finding.froze_wallet) == (FindingState.OPEN, False)
+    assert finding.detail["reason"] == "lost"
+    assert finding.detail["calls"] == 1
+    services.resolve_finding(
+        finding=finding, note="The process was killed.", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
+    )
+    run_twice()
+    assert Finding.objects.filter(check_number=22).count() == 1
+
+
 def test_what_is_seen_once_only_is_forgotten(book: Wallet) -> None:
     _raise_posted(book)
     services.reconcile_balances(trigger="command", now=utc_now())

@@ -2,6 +2,7 @@
 
 from marketplace.reconciliation.checks.base import Check
 from marketplace.reconciliation.checks.book import BOOK
+from marketplace.reconciliation.checks.doubts import DOUBTS
 from marketplace.reconciliation.checks.overdue import OVERDUE_HOLDS, OVERDUE_LOTS, STUCK_EVENTS
 from marketplace.reconciliation.checks.payments import PAID_ORDERS
 from marketplace.reconciliation.checks.usage import CHARGES
@@ -18,5 +19,6 @@ CHECKS: tuple[Check, ...] = (
     CHARGES,
     PAID_ORDERS,
     STUCK_EVENTS,
+    DOUBTS,
 )
 BY_NUMBER = {check.number: check for check in CHECKS}
