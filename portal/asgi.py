@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
@@ -40,9 +41,13 @@ def is_gateway_path(path: str) -> bool:
 
 
 async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
-    """Django, with one line in the log per request, never its query string."""
+    """Django, with one line in the log per request, never its query string.
+
+    Django reads a body whole before a view can refuse it, so what is too large is refused here.
+    """
     started_at = time.perf_counter()
     status = 0
+    meter = BodyMeter(receive, settings.PAGE_MAX_BODY_BYTES)
 
     async def send_and_note(message: Message) -> None:
         nonlocal status
@@ -51,7 +56,12 @@ async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
         await send(message)
 
     try:
-        await django_application(scope, receive, send_and_note)
+        if meter.refuses_declared(scope):
+            await send_too_large(send_and_note)
+        else:
+            await django_application(scope, meter.receive, send_and_note)
+            if meter.exceeded and not status:
+                await send_too_large(send_and_note)
     finally:
         if not scope["path"].startswith("/static/"):
             log.info(
@@ -61,3 +71,33 @@ async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
                 status=status or None,
                 milliseconds=round((time.perf_counter() - started_at) * 1000),
             )
+
+
+class BodyMeter:
+    """Counts what arrives; beyond the limit Django sees a client that has gone."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive = receive
+        self._most = most
+        self._taken = 0
+        self.exceeded = False
+
+    def refuses_declared(self, scope: Scope) -> bool:
+        """Whether the request's own content-length is over the limit."""
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        return declared.isdigit() and int(declared) > self._most
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > self._most:
+            self.exceeded = True
+            return {"type": "http.disconnect"}
+        return message
+
+
+async def send_too_large(send: Send) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    body = b"The request is too large. Nothing was changed."
+    await send({"type": "http.response.body", "body": body})

@@ -303,6 +303,10 @@ EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=False)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Tokenworks <no-reply@localhost>")
 
+# --- Pages and REST -----------------------------------------------------------------------
+# The largest form or document; the gateway has limits of its own.
+PAGE_MAX_BODY_BYTES = env.int("PAGE_MAX_BODY_BYTES", default=2 * 1024 * 1024)
+
 # --- Static files -------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
