@@ -1,10 +1,12 @@
-"""Texts of allauth that our pages and mails show, listed to be translated in our own words.
+"""Texts of allauth and of Django's forms that our pages and mails show, listed to be translated in
+our own words.
 
-The portal's catalogue comes before allauth's, so that a person reads one word for one thing
-(docs/glossary.md) whoever speaks. English stays as allauth has it.
+The portal's catalogue comes before theirs, so that a person reads one word for one thing
+(docs/glossary.md) whoever speaks. English stays as they have it.
 """
 
 from django.utils.translation import gettext_noop as _
+from django.utils.translation import ngettext_lazy
 
 REFUSALS = (
     _("This account is currently inactive."),
@@ -92,4 +94,46 @@ MAILS = (
     _("Security Key Added"),
     _("A security key has been removed."),
     _("Security Key Removed"),
+)
+FORMS = (
+    _("This field is required."),
+    _("Enter a valid value."),
+    _("Enter a valid URL."),
+    _("Enter a valid email address."),
+    _("Enter a whole number."),
+    _("Enter a number."),
+    _("Enter a valid date."),
+    _("Ensure this value is less than or equal to %(limit_value)s."),
+    _("Ensure this value is greater than or equal to %(limit_value)s."),
+    _("Select a valid choice. %(value)s is not one of the available choices."),
+    _("Select a valid choice. That choice is not one of the available choices."),
+)
+PASSWORDS = (
+    _("Your password can’t be too similar to your other personal information."),
+    _("The password is too similar to the %(verbose_name)s."),
+    _("Your password can’t be a commonly used password."),
+    _("This password is too common."),
+)
+# Looked up in the plural, which is all that Chinese has.
+COUNTED = (
+    ngettext_lazy(
+        "Ensure this value has at most %(limit_value)d character (it has %(show_value)d).",
+        "Ensure this value has at most %(limit_value)d characters (it has %(show_value)d).",
+        2,
+    ),
+    ngettext_lazy(
+        "Ensure that there are no more than %(max)s decimal place.",
+        "Ensure that there are no more than %(max)s decimal places.",
+        2,
+    ),
+    ngettext_lazy(
+        "Your password must contain at least %(min_length)d character.",
+        "Your password must contain at least %(min_length)d characters.",
+        2,
+    ),
+    ngettext_lazy(
+        "This password is too short. It must contain at least %d character.",
+        "This password is too short. It must contain at least %d characters.",
+        2,
+    ),
 )
