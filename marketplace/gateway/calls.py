@@ -3,18 +3,19 @@
 Everything here is database work and runs in the gateway's threads; nothing waits for a provider.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.services import AuthenticatedKey
-from marketplace.catalog import selectors as catalog
 from marketplace.catalog.selectors import CallableService
 from marketplace.gateway.amounts import tokens_text
+from marketplace.gateway.choosing import Choice, Opening, choose
 from marketplace.gateway.errors import GatewayRefusal
 from marketplace.gateway.requests import CallRequest
-from marketplace.gateway.sizing import Size, size_call
+from marketplace.gateway.sizing import Size
 from marketplace.ledger import selectors as ledger
 from marketplace.metering import services as metering
 from marketplace.metering.services import longest_call
@@ -85,39 +86,19 @@ class Closed:
         ]
 
 
-def open_call(
-    key: AuthenticatedKey, request: CallRequest, *, request_id: str, tried: frozenset[int]
-) -> RunningCall | None:
-    """Hold what the call can cost at the cheapest fitting service that was not ``tried`` yet.
+def open_calls(openings: Sequence[Opening]) -> list[RunningCall | GatewayRefusal | None]:
+    """For each, hold what the call can cost at the cheapest fitting service, all in one commit.
 
-    None when all were. Raises GatewayRefusal when no service fits or the wallet cannot pay.
+    None when all services were tried; a GatewayRefusal when none fits or the wallet cannot pay.
     """
     now = utc_now()
-    left = [s for s in _list_fitting(key, request) if s.service_pk not in tried]
-    if not left:
-        return None
-    service = left[0]
-    size = size_call(service, request)
-    [result] = metering.open_calls(
-        [
-            metering.OpenCall(
-                key=key,
-                service=service,
-                operation=request.operation,
-                prompt_tokens=size.prompt_tokens,
-                completion_tokens=size.completion_tokens,
-                least_completion_tokens=size.least_completion_tokens,
-                streamed=request.stream,
-                request_id=request_id,
-                expires_at=now + longest_call(),
-            )
-        ],
-        now=now,
-    )
-    if result.call is None:
-        raise _refuse_decline(result, request)
-    most, short = _limit_answer(result.call, service, size)
-    return RunningCall(service, request, result.call, most, short)
+    choices = [choose(opening) for opening in openings]
+    wanted = [_ask(choice, now) for choice in choices if isinstance(choice, Choice)]
+    results = iter(metering.open_calls(wanted, now=now))
+    return [
+        _conclude(choice, next(results)) if isinstance(choice, Choice) else choice
+        for choice in choices
+    ]
 
 
 def extend_call(call: RunningCall, tokens: int) -> bool:
@@ -129,68 +110,57 @@ def extend_call(call: RunningCall, tokens: int) -> bool:
     return True
 
 
-def close_call(call: RunningCall, ending: Ending) -> Closed:
-    """Charge and record the call in one commit. Safe to repeat."""
-    usage = ending.usage
-    [result] = metering.close_calls(
+def close_calls(endings: Sequence[tuple[RunningCall, Ending]]) -> list[Closed]:
+    """Charge and record the calls in one commit. Safe to repeat."""
+    results = metering.close_calls(
         [
             metering.CloseCall(
                 call=call.opened,
                 status=ending.status,
-                prompt_tokens=usage.prompt_tokens,
-                cached_tokens=usage.cached_tokens,
-                completion_tokens=usage.completion_tokens,
-                usage_source=usage.source,
-                usage_doubt=usage.doubt,
+                prompt_tokens=ending.usage.prompt_tokens,
+                cached_tokens=ending.usage.cached_tokens,
+                completion_tokens=ending.usage.completion_tokens,
+                usage_source=ending.usage.source,
+                usage_doubt=ending.usage.doubt,
                 error_code=ending.error_code,
                 finish_reason=ending.finish_reason,
                 upstream_id=ending.upstream_id,
                 first_token_ms=ending.first_token_ms,
                 duration_ms=ending.duration_ms,
             )
+            for call, ending in endings
         ],
         now=utc_now(),
     )
-    return Closed(cost=result.cost_millitokens, balance=_get_spendable(call.opened))
+    owners = [(call.opened.organisation_public_id, call.opened.unit) for call, _ending in endings]
+    balances = ledger.get_balances(owners)
+    return [
+        Closed(cost=result.cost_millitokens, balance=balances[owner].spendable)
+        for owner, result in zip(owners, results, strict=True)
+    ]
 
 
-def _list_fitting(key: AuthenticatedKey, request: CallRequest) -> list[CallableService]:
-    """Services for this request, cheapest first, at least one. Raises GatewayRefusal."""
-    found = catalog.find_callable_services(request.model, unit=key.kind, now=utc_now())
-    if not found:
-        raise GatewayRefusal(
-            404,
-            "model_not_found",
-            _("There is no model or service “%(model)s” here. GET /v1/models lists them."),
-            values={"model": request.model},
-            param="model",
-        )
-    fitting = [service for service in found if service.modality == request.modality]
-    if not fitting:
-        raise GatewayRefusal(
-            400,
-            "wrong_operation",
-            _("This model cannot do what this address is for."),
-            param="model",
-        )
-    if key.allowed_services:
-        fitting = [service for service in fitting if service.public_id in key.allowed_services]
-    if not fitting:
-        raise GatewayRefusal(
-            403,
-            "policy_violation",
-            _("This key may not use this model: its allowed services do not include it."),
-            param="model",
-        )
-    connected = [service for service in fitting if service.is_connected]
-    if not connected:
-        raise GatewayRefusal(
-            503,
-            "service_not_connected",
-            _("This is a listing whose endpoint is not connected yet. Nothing was charged."),
-            param="model",
-        )
-    return connected
+def _ask(choice: Choice, now: datetime) -> metering.OpenCall:
+    opening, size = choice.opening, choice.size
+    return metering.OpenCall(
+        key=opening.key,
+        service=choice.service,
+        operation=opening.request.operation,
+        prompt_tokens=size.prompt_tokens,
+        completion_tokens=size.completion_tokens,
+        least_completion_tokens=size.least_completion_tokens,
+        streamed=opening.request.stream,
+        request_id=opening.request_id,
+        expires_at=now + longest_call(),
+    )
+
+
+def _conclude(choice: Choice, result: metering.OpenResult) -> RunningCall | GatewayRefusal:
+    request = choice.opening.request
+    if result.call is None:
+        return _refuse_decline(result, request)
+    most, short = _limit_answer(result.call, choice.service, choice.size)
+    return RunningCall(choice.service, request, result.call, most, short)
 
 
 def _limit_answer(

@@ -31,12 +31,12 @@ class Database:
         self._writers = self._start(1, "gateway-writer") if one_writer else self._readers
 
     async def read(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Once more after a broken connection."""
+        """Once more after an error of the connection or a deadlock."""
         return await self._run(self._readers, 1, partial(work, *args, **kwargs))
 
     async def write(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Once more after a broken connection. A write whose commit was answered by silence may
-        then have happened twice, so only for what the sweep puts right."""
+        """The same. A write whose commit was answered by silence may then have happened twice, so
+        only for what the sweep puts right."""
         return await self._run(self._writers, 1, partial(work, *args, **kwargs))
 
     async def write_surely(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -71,11 +71,24 @@ class Database:
 
 
 def _work_on_connection(work: Callable[[], T]) -> T:
-    """Django's request signals do this for views: a broken or old connection is dropped."""
+    """On this thread's connection, or a new one where that turns out to be broken.
+
+    When the server restarts, every thread finds a broken connection of its own; so the second try
+    is made here, and not by another thread.
+    """
+    connection = connections["default"]
+    link = connection.connection
     try:
         return work()
+    except (OperationalError, InterfaceError):
+        # Leaving atomic(), Django may have replaced the broken one already.
+        if link is None or (connection.connection is link and connection.is_usable()):
+            raise
+        if connection.connection is link:
+            connection.close()
+        return work()
     finally:
-        connection = connections["default"]
+        # Django's request signals do this for views: an old connection is replaced.
         if connection.connection is not None and not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
             # Asking the server before every call whether it is there would cost a round trip.

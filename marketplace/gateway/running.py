@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
@@ -11,6 +11,7 @@ from django.conf import settings
 from accounts.services import AuthenticatedKey
 from marketplace.gateway import calls
 from marketplace.gateway.calls import Closed, Ending, RunningCall
+from marketplace.gateway.choosing import Opening
 from marketplace.gateway.database import Database
 from marketplace.gateway.errors import GatewayRefusal, refuse_failure
 from marketplace.gateway.exchange import BytesInFlight, Exchange, refuse_overload
@@ -19,8 +20,13 @@ from marketplace.gateway.requests import CallRequest
 from marketplace.upstream.failures import UpstreamFailure
 from marketplace.upstream.openai_client import UpstreamClient
 from marketplace.upstream.patience import Limits
+from portal.kernel.coalescer import Coalescer
 
 logger = structlog.get_logger(__name__)
+
+# Calls in one commit, and commits at once: one is written while another waits for the disk.
+_MOST_TOGETHER = 64
+_LANES = 2
 
 
 class Gateway:
@@ -30,11 +36,26 @@ class Gateway:
         self.database = Database(
             threads=settings.GATEWAY_DATABASE_THREADS, one_writer=settings.USES_SQLITE
         )
+        # Calls that begin or end together share a commit: the disk's time is spent once for all.
+        self.openings: Coalescer[Opening, RunningCall | None] = Coalescer(
+            self._open_calls, most=_MOST_TOGETHER, lanes=_LANES
+        )
+        self.closings: Coalescer[tuple[RunningCall, Ending], Closed] = Coalescer(
+            self._close_calls, most=_MOST_TOGETHER, lanes=_LANES
+        )
         self.upstream = UpstreamClient(Limits.from_settings())
         self.keys = KeyRing(self.database, seconds=settings.GATEWAY_KEY_CACHE_SECONDS)
         self.budget = BytesInFlight(settings.GATEWAY_MAX_BYTES_IN_FLIGHT)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._requests = 0
+
+    async def _open_calls(self, batch: list[Opening]) -> list[RunningCall | Exception | None]:
+        return list(await self.database.write(calls.open_calls, batch))
+
+    async def _close_calls(
+        self, batch: list[tuple[RunningCall, Ending]]
+    ) -> list[Closed | Exception]:
+        return list(await self.database.write_surely(calls.close_calls, batch))
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something that outlives its request: shutting down waits for it."""
@@ -93,12 +114,8 @@ class Attempts:
         if len(self._tried) >= settings.GATEWAY_MAX_ATTEMPTS and self._failure:
             raise refuse_failure(self._failure)
         try:
-            call = await self._gateway.database.write(
-                calls.open_call,
-                self._key,
-                self._request,
-                request_id=self._exchange.request_id,
-                tried=self._tried,
+            call = await self._gateway.openings.submit(
+                Opening(self._key, self._request, self._exchange.request_id, self._tried)
             )
         except GatewayRefusal:
             # The next provider is dearer than the wallet can pay: the first one's failure counts.
@@ -143,7 +160,6 @@ class CallClosing:
     async def close(self, ending: Ending) -> Closed:
         """Charge and record, even if the request's own task is cancelled meanwhile."""
         self._done = True
-        work: Callable[..., Closed] = calls.close_call
         return await asyncio.shield(
-            self._gateway.start(self._gateway.database.write_surely(work, self._call, ending))
+            self._gateway.start(self._gateway.closings.submit((self._call, ending)))
         )

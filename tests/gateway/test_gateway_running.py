@@ -66,15 +66,41 @@ def test_a_close_waits_for_a_busy_database(market: Market) -> None:
     market.assert_books_balance()
 
 
-def test_a_broken_database_connection_is_replaced(market: Market) -> None:
-    """PostgreSQL ends every connection of the gateway; the next calls are answered all the same."""
-    assert market.post("/v1/chat/completions", {"model": CHAT, "messages": MESSAGES})[0] == 200
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+def break_connections() -> None:
+    """As a restart of the server does, to all but the test's own."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def test_broken_database_connections_are_replaced(market: Market) -> None:
+    """The server ends every connection of the gateway; the next calls are answered all the same."""
+    body = {"model": CHAT, "messages": MESSAGES}
+    with ThreadPoolExecutor(8) as pool:
+        for _round in range(2):
+            statuses = list(
+                pool.map(lambda _n: market.post("/v1/chat/completions", body)[0], range(16))
             )
-    for _number in range(4):
-        assert market.post("/v1/chat/completions", {"model": CHAT, "messages": MESSAGES})[0] == 200
+            assert statuses == [200] * 16
+            if connection.vendor == "postgresql":
+                break_connections()
+    market.assert_books_balance()
+
+
+def test_connections_that_break_while_the_provider_works(market: Market) -> None:
+    """What was held before is captured after, once."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no connections to break")
+    gate = threading.Event()
+    market.site.upstream.default = Behaviour(gate=gate)
+    body = {"model": CHAT, "messages": MESSAGES}
+    with ThreadPoolExecutor(4) as pool:
+        answers = pool.map(lambda _n: market.post("/v1/chat/completions", body), range(4))
+        market.site.upstream.wait_until(lambda u: len(u.calls) == 4)
+        break_connections()
+        gate.set()
+        assert [status for status, _headers, _answer in answers] == [200] * 4
+    assert Call.objects.filter(status="succeeded").count() == 4
     market.assert_books_balance()

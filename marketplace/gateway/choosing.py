@@ -1,0 +1,81 @@
+"""Which service a request goes to: the cheapest that fits and was not tried yet."""
+
+from dataclasses import dataclass
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.services import AuthenticatedKey
+from marketplace.catalog import selectors as catalog
+from marketplace.catalog.selectors import CallableService
+from marketplace.gateway.errors import GatewayRefusal
+from marketplace.gateway.requests import CallRequest
+from marketplace.gateway.sizing import Size, size_call
+from portal.kernel.clock import utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A request that wants a call, at a service that was not ``tried`` yet."""
+
+    key: AuthenticatedKey
+    request: CallRequest
+    request_id: str
+    tried: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A service, and how much the call may need there."""
+
+    opening: Opening
+    service: CallableService
+    size: Size
+
+
+def choose(opening: Opening) -> Choice | GatewayRefusal | None:
+    """None when all fitting services were tried; a GatewayRefusal when none fits at all."""
+    try:
+        fitting = _list_fitting(opening.key, opening.request)
+    except GatewayRefusal as refusal:
+        return refusal
+    left = [service for service in fitting if service.service_pk not in opening.tried]
+    return Choice(opening, left[0], size_call(left[0], opening.request)) if left else None
+
+
+def _list_fitting(key: AuthenticatedKey, request: CallRequest) -> list[CallableService]:
+    """Services for this request, cheapest first, at least one. Raises GatewayRefusal."""
+    found = catalog.find_callable_services(request.model, unit=key.kind, now=utc_now())
+    if not found:
+        raise GatewayRefusal(
+            404,
+            "model_not_found",
+            _("There is no model or service “%(model)s” here. GET /v1/models lists them."),
+            values={"model": request.model},
+            param="model",
+        )
+    fitting = [service for service in found if service.modality == request.modality]
+    if not fitting:
+        raise GatewayRefusal(
+            400,
+            "wrong_operation",
+            _("This model cannot do what this address is for."),
+            param="model",
+        )
+    if key.allowed_services:
+        fitting = [service for service in fitting if service.public_id in key.allowed_services]
+    if not fitting:
+        raise GatewayRefusal(
+            403,
+            "policy_violation",
+            _("This key may not use this model: its allowed services do not include it."),
+            param="model",
+        )
+    connected = [service for service in fitting if service.is_connected]
+    if not connected:
+        raise GatewayRefusal(
+            503,
+            "service_not_connected",
+            _("This is a listing whose endpoint is not connected yet. Nothing was charged."),
+            param="model",
+        )
+    return connected
