@@ -1,6 +1,5 @@
 """People in a real browser: joining, keys, colleagues, passkeys; pages fit and are accessible."""
 
-import email
 import re
 
 from playwright.sync_api import Browser, Page, expect
@@ -9,26 +8,7 @@ from accounts.models import ApiKey, Membership, Organisation, User
 from tests.browser import assert_accessible, assert_fits
 from tests.cast import PASSWORD
 from tests.server import LiveSite
-
-KEY_TEXT = re.compile(r"tw_live_[0-9A-Za-z]{43}")
-
-
-def sign_in(page: Page, site: LiveSite, address: str) -> None:
-    page.goto(f"{site.url}/login/")
-    page.get_by_label("E-mail").fill(address)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.locator("main").get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url(re.compile(r"/o/"))
-
-
-def last_link(site: LiveSite) -> str:
-    """What the newest mail asks its reader to open."""
-    message = email.message_from_bytes(site.list_mails()[-1].read_bytes())
-    body = message.get_payload(decode=True)
-    assert isinstance(body, bytes)
-    found = re.search(r"https?://\S+", body.decode())
-    assert found
-    return found[0]
+from tests.visits import KEY_TEXT, last_link, sign_in
 
 
 def test_from_joining_to_a_key_and_its_suspension(live_site: LiveSite, page: Page) -> None:
