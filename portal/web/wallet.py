@@ -1,6 +1,7 @@
 """The wallet: what is there, in which order it burns, and every entry that moved it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -19,7 +20,7 @@ PAGE_SIZE = 50
 # Where an entry's reference ("call:call_…") leads, by the word before the colon.
 _PAGES = {"call": ("metering:request", "call"), "order": ("billing:order", "order")}
 # A call is paid to two: its price is split, and each part is an entry.
-_RECEIVERS = {
+_RECEIVERS: dict[str, Any] = {
     AccountKind.PAYABLE: _("to the provider"),
     AccountKind.COMMISSION: _("the market's commission"),
 }
