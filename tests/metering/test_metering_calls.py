@@ -17,6 +17,7 @@ from marketplace.metering.models import Call, UsageCharge, UsageEvent
 from portal.kernel.clock import utc_now
 from tests.cast import make_key
 from tests.databases import CommittedDatabase
+from tests.market import give_tokens
 from tests.metering.conftest import Meter
 
 COST = 10 * 200 + 5 * 800
@@ -235,6 +236,43 @@ def test_late_and_the_wallet_is_empty(meter: Meter) -> None:
     provider = meter.service.provider.public_id
     assert ledger.get_account_balance(kind="payable", owner_key=provider, unit="live") == 5400
     assert wallet(meter).posted_millitokens == 10**9
+
+
+def test_calls_of_every_kind_close_in_one_batch(meter: Meter, globex: Organisation) -> None:
+    """Each gets what it would get alone: paid, failed, uncounted, closed before, lost, twice."""
+    give_tokens(globex)
+    theirs = meter.authenticated(make_key(globex)[1])
+    paid, failed, uncounted, before, lost = (meter.open() for _number in range(5))
+    other = meter.open(key=theirs)
+    meter.close(before)
+    Call.objects.filter(pk=lost.call_pk).update(status="lost", ended_at=utc_now())
+    used: dict[str, Any] = {"prompt_tokens": 10, "completion_tokens": 5, "usage_source": "provider"}
+    results = metering.close_calls(
+        [
+            metering.CloseCall(call=paid, status="succeeded", duration_ms=7, **used),
+            metering.CloseCall(call=failed, status="failed", error_code="upstream_error"),
+            metering.CloseCall(call=uncounted, status="succeeded", usage_doubt="missing"),
+            metering.CloseCall(call=before, status="succeeded", **used),
+            metering.CloseCall(call=lost, status="succeeded", first_token_ms=3, **used),
+            metering.CloseCall(call=other, status="client_disconnected", **used),
+            metering.CloseCall(call=paid, status="succeeded", duration_ms=7, **used),
+        ],
+        now=utc_now(),
+    )
+    assert [(result.outcome, result.cost_millitokens) for result in results] == [
+        ("closed", COST), ("closed", 0), ("closed", 0), ("replayed", COST), ("closed", COST),
+        ("closed", COST), ("replayed", COST),
+    ]  # fmt: skip
+    assert results[0].transaction_id == results[-1].transaction_id
+    calls = {call.pk: call for call in Call.objects.all()}
+    assert (calls[paid.call_pk].duration_ms, calls[paid.call_pk].first_token_ms) == (7, None)
+    assert (calls[lost.call_pk].status, calls[lost.call_pk].first_token_ms) == ("succeeded", 3)
+    assert calls[failed.call_pk].error_code == "upstream_error"
+    assert calls[uncounted.call_pk].usage_doubt == "missing"
+    assert UsageCharge.objects.count() == 4
+    assert not Hold.objects.filter(state="pending").exists()
+    assert wallet(meter).posted_millitokens == 10**9 - 3 * COST
+    assert Wallet.objects.get(owner_key=globex.public_id).posted_millitokens == 10**9 - COST
 
 
 def test_failed_calls_cannot_cost(meter: Meter) -> None:
