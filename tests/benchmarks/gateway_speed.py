@@ -7,7 +7,7 @@ import re
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from django.db import connection
 from accounts import services as accounts
 from marketplace.gateway import calls, requests
 from marketplace.gateway.calls import Ending
+from marketplace.gateway.choosing import Opening
 from marketplace.upstream.usage import parse_usage
 from portal.kernel.clock import utc_now
 from tests.benchmarks.canned_upstream import ANSWER
@@ -65,8 +66,10 @@ def measure_gateway(
             runs = _run_both(server, upstream_port, secrets, connections, seconds, repeats)
             rows += _compare(connections, runs)
         print_table(
-            ["connections", "server", "calls/s", "of pass-through", "p50 ms", "p95 ms"]
-            + ["event loop µs", "threads µs", "PostgreSQL µs"],
+            [
+                *("connections", "server", "calls/s", "of pass-through", "p50 ms", "p95 ms"),
+                *("event loop µs", "threads µs", "PostgreSQL µs"),
+            ],
             rows,
         )
         print(
@@ -206,7 +209,7 @@ def _start_gateway() -> ServerProcess:
 
 
 @contextmanager
-def _timed_statements():  # type: ignore[no-untyped-def]
+def _timed_statements() -> Iterator[dict[str, list[float]]]:
     """Seconds and number of executions by statement."""
     spent: dict[str, list[float]] = defaultdict(list)
 
@@ -236,11 +239,11 @@ def _call_once(secret: str) -> tuple[float, float]:
     assert key is not None
     request = requests.parse_chat(requests.read_json(BODY, most_depth=64), body_bytes=len(BODY))
     started_at = time.perf_counter()
-    call = calls.open_call(key, request, request_id="req_benchmark", tried=frozenset())
-    assert call is not None
+    [call] = calls.open_calls([Opening(key, request, "req_benchmark")])
+    assert isinstance(call, calls.RunningCall)
     opened_at = time.perf_counter()
     usage = parse_usage(ANSWER["usage"], most_prompt_tokens=10_000, most_completion_tokens=64)
-    calls.close_call(call, Ending(status="succeeded", duration_ms=1, usage=usage))
+    calls.close_calls([(call, Ending(status="succeeded", duration_ms=1, usage=usage))])
     return opened_at - started_at, time.perf_counter() - opened_at
 
 

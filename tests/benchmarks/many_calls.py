@@ -41,7 +41,7 @@ _LOAD = """
         CASE WHEN n %% 50 = 7 THEN 0 ELSE (100 + n %% 900) * 1000 END AS cost,
         now() - %(days)s * interval '1 day' * (n::float8 / %(count)s) AS started_at,
         (n * 31 %% %(keys)s)::int AS key, (n * 17 %% %(per_key)s)::int AS nth
-      FROM generate_series(1, %(count)s) n
+      FROM generate_series(1::bigint, %(count)s) n
     ) c
     JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS number FROM accounts_apikey
       WHERE organisation_id = %(organisation)s) k ON k.number = c.key
