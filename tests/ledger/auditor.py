@@ -32,28 +32,29 @@ TABLES = [
 ]
 
 
-def read_books() -> dict[str, list[tuple[Any, ...]]]:
+Books = dict[str, list[dict[str, Any]]]  # rows by table
+
+
+def read_books() -> Books:
     """Every row of the ledger, to be compared whole."""
-    return {table.__name__: sorted(table.objects.values_list(), key=str) for table in TABLES}
+    return {table.__name__: list(table.objects.order_by("pk").values()) for table in TABLES}
 
 
-def audit() -> None:
+def audit(books: Books | None = None) -> None:
     """Assert everything that must hold between the tables."""
-    accounts = {row["id"]: row for row in Account.objects.values()}
-    wallets = {row["id"]: row for row in Wallet.objects.values()}
-    transactions = {row["id"]: row for row in Transaction.objects.values()}
-    holds = {row["id"]: row for row in Hold.objects.values()}
-    lots = {row["id"]: row for row in Lot.objects.values()}
-    entries = list(Entry.objects.values().order_by("id"))
-    burns = list(LotBurn.objects.values())
-    parts = list(HoldPart.objects.values())
+    books = books or read_books()
+    accounts, wallets, transactions, holds, lots = (
+        {row["id"]: row for row in books[name]}
+        for name in ("Account", "Wallet", "Transaction", "Hold", "Lot")
+    )
+    entries = books["Entry"]
     _audit_entries(entries, accounts, wallets, transactions)
     _audit_chains(entries, wallets)
-    _audit_lots(burns, lots, wallets, transactions, entries)
-    _audit_holds(holds, parts, wallets, transactions, entries)
-    _audit_limits(holds)
+    _audit_lots(books["LotBurn"], lots, wallets, transactions, entries)
+    _audit_holds(holds, books["HoldPart"], wallets, transactions, entries)
+    _audit_limits(books["Limit"], books["HoldLimit"], holds)
     _audit_reversals(transactions, entries)
-    frozen = set(Freeze.objects.values_list("wallet_id", flat=True))
+    frozen = {freeze["wallet_id"] for freeze in books["Freeze"]}
     for pk, wallet in wallets.items():
         assert wallet["frozen"] == (pk in frozen)
 
@@ -158,15 +159,15 @@ def _audit_holds(holds, parts, wallets, transactions, entries) -> None:
         assert paid[pk] == hold["captured_millitokens"] <= hold["amount_millitokens"]
 
 
-def _audit_limits(holds) -> None:
+def _audit_limits(limits, memberships, holds) -> None:
     held: dict[int, int] = defaultdict(int)
     spent: dict[int, int] = defaultdict(int)
-    for membership in HoldLimit.objects.values():
+    for membership in memberships:
         hold = holds[membership["hold_id"]]
         if hold["state"] == "pending":
             held[membership["limit_id"]] += hold["amount_millitokens"]
         spent[membership["limit_id"]] += hold["captured_millitokens"]
-    for limit in Limit.objects.values():
+    for limit in limits:
         assert limit["held_millitokens"] == held[limit["id"]]
         assert limit["spent_millitokens"] == spent[limit["id"]]
         if limit["max_millitokens"] is not None:
