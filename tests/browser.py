@@ -21,7 +21,7 @@ document.addEventListener("securitypolicyviolation", (event) => {
 });
 """
 ARTIFACTS = Path(__file__).resolve().parent.parent / "test-artifacts"
-SCREENSHOTS = Path(__file__).resolve().parent.parent / "docs" / "screenshots"
+README_IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -99,9 +99,17 @@ def assert_fits(page: Page, *, width: int = 320) -> None:
 
 
 def save_screenshot(page: Page, name: str) -> Path:
-    """Kept with the docs when TOKENWORKS_SCREENSHOTS is set, else with the run's artifacts."""
-    folder = SCREENSHOTS if os.environ.get("TOKENWORKS_SCREENSHOTS") else ARTIFACTS
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.png"
+    """What the page looks like now, among the run's artifacts."""
+    return _save(page, ARTIFACTS / f"{name}.png")
+
+
+def save_readme_image(page: Page, name: str) -> Path:
+    """A picture of the README, made anew when TOKENWORKS_SCREENSHOTS=1; else an artifact."""
+    wanted = os.environ.get("TOKENWORKS_SCREENSHOTS") == "1"
+    return _save(page, (README_IMAGES if wanted else ARTIFACTS) / f"{name}.png")
+
+
+def _save(page: Page, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path)
     return path
