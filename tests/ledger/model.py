@@ -5,6 +5,7 @@ Nothing here imports the ledger. Balances are never kept: they are summed from l
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 FAR = datetime.max.replace(tzinfo=UTC)
 
@@ -207,14 +208,14 @@ class Model:
             self.limits[subject].spent += hold.captured
         for wallet, amount in takes:
             hold.burns += [[wallet, lot, taken] for lot, taken in wallet.burn(amount)]
-        givers = [[wallet, amount] for wallet, amount in takes if amount]
+        givers: list[list[Any]] = [[wallet, amount] for wallet, amount in takes if amount]
         if hold.uncovered:
             givers.append([None, hold.uncovered])
         for account, amount in credits:
             while amount:
-                wallet, offer = givers[0]
+                giver, offer = givers[0]
                 moved = min(offer, amount)
-                hold.lines.append([wallet, account, moved])
+                hold.lines.append([giver, account, moved])
                 amount -= moved
                 givers[0][1] -= moved
                 if not givers[0][1]:

@@ -1,6 +1,7 @@
 """Reversals of captures, and adjustments: new transactions, never edits."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_reversal_puts_tokens_back_into_the_lots_that_they_came_from() -> None:
     result = reverse(charged)
     transaction = Transaction.objects.get(pk=result.transaction_pk)
     assert (transaction.kind, transaction.reversal_no) == ("reversal", 1)
-    assert transaction.reverses.public_id == charged.transaction_id
+    assert transaction.reverses_id == charged.transaction_pk
     assert remainders() == {"a": 100, "b": 100, "c": 100}
     assert wallet().posted_millitokens == 300
     assert payable() == 0
@@ -125,7 +126,7 @@ def test_only_captures_can_be_reversed() -> None:
 
 
 def adjust(**changes) -> ledger.PostResult:
-    values = {
+    values: dict[str, Any] = {
         "kind": "adjustment",
         "unit": "live",
         "idempotency_scope": "reconciliation",

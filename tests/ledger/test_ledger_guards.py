@@ -229,7 +229,7 @@ def test_rebuilt_table_on_sqlite_gets_its_guards_back(committed_db: CommittedDat
     immutability.remove_guards(connection)
     with connection.schema_editor() as editor:
         for model in (Entry, Transaction):
-            editor._remake_table(model)
+            editor._remake_table(model)  # type: ignore[attr-defined]
     assert "ledger_entry_joins" in guards.missing_guards()
     call_command("migrate", verbosity=0)
     assert guards.missing_guards() == []

@@ -87,8 +87,8 @@ def test_another_tenants_key_tells_nothing() -> None:
     request = ask(600)
     ledger.place_holds([request], now=NOW)
     before = read_books()
-    for fields in ({"owner_key": GLOBEX}, {"unit": "test"}):
-        [other] = ledger.place_holds([replace(request, **fields)], now=NOW)
+    for foreign in (replace(request, owner_key=GLOBEX), replace(request, unit="test")):
+        [other] = ledger.place_holds([foreign], now=NOW)
         assert (other.outcome, other.hold_pk, other.hold_id) == ("conflict", 0, "")
     assert read_books() == before
 

@@ -1,6 +1,7 @@
 """Granting lots and letting them expire."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ TOMORROW = NOW + timedelta(days=1)
 
 def buy(**changes) -> ledger.GrantResult:
     """A pack of 100,000 tokens for $95, as in docs/money.md."""
-    values = {
+    values: dict[str, Any] = {
         "owner_key": ACME,
         "unit": "live",
         "reference": "order:ord_1",
