@@ -28,6 +28,15 @@ def check_payments(
                 id="billing.E001",
             )
         )
+    if settings.SANDBOX_PAYMENTS and _is_reachable():
+        problems.append(
+            Error(
+                "The sandbox payment provider is on while the site answers to others.",
+                hint="Set SANDBOX_PAYMENTS=false, or keep BEHIND_TLS_PROXY off and ALLOWED_HOSTS"
+                " to names of this machine.",
+                id="billing.E005",
+            )
+        )
     if settings.SANDBOX_PAYMENTS and has_live_payment_keys():
         problems.append(
             Error(
@@ -53,3 +62,9 @@ def check_payments(
             )
         )
     return problems
+
+
+def _is_reachable() -> bool:
+    """Behind a TLS proxy, or under a name that is not this machine's."""
+    own = {"localhost", "127.0.0.1", "[::1]", "::1", "testserver"}
+    return settings.SECURE_PROXY_SSL_HEADER is not None or bool(set(settings.ALLOWED_HOSTS) - own)

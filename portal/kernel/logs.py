@@ -21,6 +21,10 @@ SECRET_FIELDS = frozenset(
 # Our keys (tw_live_…), webhook secrets (whsec_…), providers' keys (sk-…): the kind stays visible.
 _KEY = re.compile(r"\b(tw_[a-z]+_|whsec_|sk-)[A-Za-z0-9_\-+/=]{8,}")
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[^\s\"',;]+", re.IGNORECASE)
+# Links that are secrets themselves: what follows these words in a path (not their fixed pages).
+_SECRET_PATH = re.compile(
+    r"(/(?:invite|reset|verify|sandbox/pay)/)(?!(?:sent|done|confirm)/)[^/\s\"']+(/(?=[^/\s\"'])[^/\s\"']+)*"
+)
 _REQUEST_QUERY = re.compile(r"\?.*", re.DOTALL)
 
 _SHARED: list[Processor] = [
@@ -78,6 +82,7 @@ def redact(_logger: Any, _method: str, event: EventDict) -> MutableMapping[str, 
 
 
 def redact_text(text: str) -> str:
+    text = _SECRET_PATH.sub(rf"\1{REDACTED}", text)
     return _BEARER.sub(rf"\1 {REDACTED}", _KEY.sub(rf"\1{REDACTED}", text))
 
 

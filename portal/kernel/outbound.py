@@ -49,6 +49,9 @@ def refuse_bad_address(url: str, *, allowed_private: Collection[str] | None = No
     except ValueError as error:
         raise AddressRefused(_("This is not a complete web address.")) from error
     host = parts.hostname or ""
+    # aiohttp folds other digits and dots into ASCII after this check: names must come as they are.
+    if not host.isascii() or "%" in host:
+        raise AddressRefused(_("Write the host in ASCII (punycode for other letters)."))
     if not host or any(character.isspace() or ord(character) < 32 for character in url):
         raise AddressRefused(_("This is not a complete web address."))
     if parts.username or parts.password:

@@ -105,6 +105,7 @@ def _render_start(request: OrganisationRequest, *, secret: str = "") -> HttpResp
     now = utc_now()
     tenant = request.organisation
     services = catalog.list_callable_services(unit="live", now=now)
+    member = request.user if request.membership.role == Role.MEMBER else None
     example = next(
         (service for service in services if service.modality == "chat" and service.is_connected),
         None,
@@ -118,7 +119,7 @@ def _render_start(request: OrganisationRequest, *, secret: str = "") -> HttpResp
             "secret": secret,
             "once": new_once(),
             "snippets": build_snippets(model=model, **({"key": secret} if secret else {})),
-            "first_call": metering.get_first_call(organisation=tenant),
+            "first_call": metering.get_first_call(organisation=tenant, member=member),
             "poll_seconds": POLL_SECONDS,
         },
     )

@@ -55,6 +55,14 @@ def test_a_short_fall_does_not_hide_a_rise():
         add_price(service, input_millitokens=200, effective_at=NOW + timedelta(days=1))
 
 
+def test_no_price_waits_behind_a_draft_that_staff_approve():
+    service = make_draft(make_provider(), make_model())
+    before = service.price_versions.count()
+    with pytest.raises(catalog.PriceRejected):
+        add_price(service, input_millitokens=1_000_000, effective_at=NOW + timedelta(minutes=5))
+    assert service.price_versions.count() == before
+
+
 def test_a_drafts_price_is_free():
     service = make_draft(make_provider(), make_model())
     version = add_price(service, input_millitokens=9000)

@@ -39,6 +39,19 @@ def test_both_kinds_of_logger_write_json_with_the_request_id(lines: io.StringIO)
     assert second["request_id"] == "req_1"
 
 
+def test_links_that_are_secrets_are_cut(lines: io.StringIO) -> None:
+    log = structlog.get_logger("ours")
+    for path in ("/reset/3-d4abc1-0123456789/", "/invite/SECRET0123456789/", "/verify/MQ:secret/"):
+        log.info("request", path=path)
+        logging.getLogger("django.request").warning("Not Found: %s", path)
+    log.info("request", path="/reset/sent/")
+    log.info("request", path="/sandbox/pay/sbx_secret0123456789/")
+    text = lines.getvalue()
+    for secret in ("d4abc1", "SECRET", "MQ:secret", "sbx_secret"):
+        assert secret not in text
+    assert "/reset/sent/" in text
+
+
 def test_secrets_are_dropped_from_fields_texts_and_tracebacks(lines: io.StringIO) -> None:
     log = structlog.get_logger("ours")
     log.info("in", authorization="Bearer abc", headers={"Cookie": "sessionid=s3cret"}, note=KEY)

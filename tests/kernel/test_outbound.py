@@ -24,6 +24,7 @@ https://0177.0.0.1/ https://10.1.2.3/ https://192.168.0.1/ https://172.16.0.1/ h
 https://169.254.169.254/ https://0.0.0.0/ https://224.0.0.1/ https://255.255.255.255/
 https://[::1]/ https://[::]/ https://[fe80::1]/ https://[fc00::1]/ https://[::ffff:127.0.0.1]/
 https://[::ffff:10.0.0.1]/ https://[64:ff9b::7f00:1]/ https://[2002:7f00:1::]/ https://[fec0::1]/
+https://127.0.0.１/ https://127。0。0。1/ https://169.254.169.２５４/ https://127.0.0.%31/
 https://192.0.2.1/ https://198.18.0.1/ https://example.com:99999/ https://[::1
 """.split()
 ACCEPTED = """

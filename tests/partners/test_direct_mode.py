@@ -352,6 +352,21 @@ def test_a_grant_ends_with_its_key(
     assert balance_of(funded) == (10_000_000, 0)
 
 
+def test_a_hold_does_not_grow_after_its_key_ended(
+    acme: Organisation, funded: Organisation, grant: str, rhine_api: ApiClient
+) -> None:
+    public_id = hold(rhine_api, grant).json()["id"]
+    before = balance_of(funded)
+    acme.api_keys.filter(kind="live").update(suspended_at=utc_now())
+
+    refused = rhine_api.post(f"{HOLDS}/{public_id}/extend", {"amount": "1"})
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "grant_key_refused")
+    assert balance_of(funded) == before
+    used = {"quantities": {"prompt_tokens": 10}}
+    assert rhine_api.post(f"{HOLDS}/{public_id}/capture", used).status_code == 200
+
+
 def test_a_paused_service_holds_nothing(
     funded: Organisation, grant: str, rhine_service: Service, rhine_api: ApiClient
 ) -> None:

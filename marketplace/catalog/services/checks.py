@@ -69,6 +69,8 @@ def _why_not(url: str, private_allowed: bool) -> Any:
     parts = urlsplit(url)
     if not parts.hostname:
         return _("Enter a complete address, such as https://api.example.com/v1.")
+    if not parts.hostname.isascii() or "%" in parts.hostname:
+        return _("Write the host in ASCII (punycode for other letters).")
     if parts.username or parts.password or parts.query or parts.fragment:
         return _("Leave out user names, passwords, queries and fragments.")
     listed = f"{parts.hostname}:{parts.port}" in settings.OUTBOUND_ALLOWED_PRIVATE

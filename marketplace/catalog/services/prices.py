@@ -66,6 +66,9 @@ def add_price_version(
             raise ServiceRetired(_("This service is retired; list a new one instead."))
         if current.status == ServiceStatus.IN_REVIEW:
             raise UnderReview(_("This listing is being reviewed. Withdraw it before changing it."))
+        if current.status == ServiceStatus.DRAFT and effective_at > now:
+            # Staff approve the price that is in force; one that waits behind it would go unseen.
+            raise _price_rejected("effective_at", _("A draft's price begins at once."))
         if current.status in (ServiceStatus.LIVE, ServiceStatus.PAUSED):
             _require_notice(current, amounts, effective_at, now)
         last = current.price_versions.aggregate(number=Max("number"))["number"] or 0

@@ -109,15 +109,12 @@ def list_cost_lines(call: Call) -> list[CostLine]:
     ]
 
 
-def get_first_call(organisation: Organisation) -> Call | None:
-    """The first call that succeeded."""
-    return (
-        Call.objects.of(organisation)
-        .filter(status=CallStatus.SUCCEEDED)
-        .select_related(*_RELATED)
-        .order_by("started_at", "pk")
-        .first()
-    )
+def get_first_call(organisation: Organisation, *, member: User | None = None) -> Call | None:
+    """The first call that succeeded, of the organisation or of one member."""
+    calls = Call.objects.of(organisation).filter(status=CallStatus.SUCCEEDED)
+    if member is not None:
+        calls = calls.filter(member=member)
+    return calls.select_related(*_RELATED).order_by("started_at", "pk").first()
 
 
 def has_first_call(organisation: Organisation) -> bool:

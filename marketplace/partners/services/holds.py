@@ -115,10 +115,12 @@ def extend_direct_hold(
 ) -> DirectHold:
     """Hold more for a call that runs longer. Not repeatable by itself: see the caller.
 
-    Raises HoldNotFound, HoldClosed, HoldRejected, HoldDeclined (funds, ceiling or cap).
+    Raises HoldNotFound, HoldClosed, HoldRejected, HoldDeclined (funds, ceiling or cap), and
+    GrantKeyRefused: a suspended key holds nothing more; what is held may still be captured.
     """
     call = get_direct_call(provider=provider, hold_id=hold_id)
     require_open(call, now=now)
+    _require_usable(call.api_key_id, now)
     price = call.price_version.snapshot
     if wish.amount_millitokens is not None:
         extra = wish.amount_millitokens
@@ -221,10 +223,14 @@ def _read_wish(wish: Wish, service: CallableService) -> Quantities:
     return quantities
 
 
+def _require_usable(key_pk: int, now: datetime) -> None:
+    if not ApiKey.objects.usable(now=now).filter(pk=key_pk).exists():
+        raise GrantKeyRefused(_("The caller's key no longer works, so the grant does not either."))
+
+
 def _key_of(key: ApiKey, now: datetime) -> AuthenticatedKey:
     """The tenant's key behind a grant, as if it had been presented; it must still work."""
-    if not ApiKey.objects.usable(now=now).filter(pk=key.pk).exists():
-        raise GrantKeyRefused(_("The caller's key no longer works, so the grant does not either."))
+    _require_usable(key.pk, now)
     organisation = key.organisation
     return AuthenticatedKey(
         key_id=key.pk,

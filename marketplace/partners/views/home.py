@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import OrganisationRequest, organisation_view, posted
 from accounts.models import Role
+from accounts.services import actor_from_request
 from marketplace.catalog import selectors as catalog_selectors
 from marketplace.catalog import services as catalog
 from marketplace.catalog.models import ServiceStatus
@@ -41,7 +42,10 @@ def apply(request: OrganisationRequest, organisation: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             provider = catalog.create_provider(
-                organisation=tenant, now=utc_now(), **form.cleaned_data
+                organisation=tenant,
+                actor=actor_from_request(request),
+                now=utc_now(),
+                **form.cleaned_data,
             )
         except DomainError as refusal:
             show_refusal(form, refusal)
