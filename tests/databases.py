@@ -12,6 +12,7 @@ fixture ``db``) or gets a clone of its own (the fixture ``committed_db``, in con
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -67,6 +68,8 @@ def _open_session(chosen: str | None) -> None:
     given = os.environ.get("DATABASE_URL", "")
     names_postgresql = given.startswith(("postgres:", "postgresql:"))
     _remove_leftovers()
+    # An order to stop ends the run as Ctrl-C does: with its servers stopped and its folder gone.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     root = Path(tempfile.mkdtemp(prefix=ROOT_PREFIX))
     _session["root"] = root
     _session["alive"] = _lock_file(root / "alive")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.management.child_processes import WITH_PARENT
 from tests.databases import CommittedDatabase
 from tests.fakes.upstream import FakeUpstream
 
@@ -105,9 +106,11 @@ class LiveSite:
         }
         # Playwright's leave for the test process alone.
         environment.pop("DJANGO_ALLOW_ASYNC_UNSAFE", None)
+        # A test run that is killed takes its servers with it.
+        with_parent = [sys.executable, "-I", "-S", str(WITH_PARENT), str(os.getpid())]
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, *arguments],
+                [*with_parent, sys.executable, *arguments],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
