@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.gateway.amounts import currency_number, tokens_text
@@ -42,19 +43,22 @@ def render_usage(usage: Usage, closed: Closed, *, operation: str) -> dict[str, A
     return rendered
 
 
-def render_answer(
-    answer: dict[str, Any], call: RunningCall, usage: Usage, closed: Closed
-) -> dict[str, Any]:
-    """The whole answer; what it says about limits of ours is under ``tokenworks``."""
-    operation = call.request.operation
-    answer.pop("tokenworks", None)
+def write_answer(answer: dict[str, Any], call: RunningCall) -> dict[str, Any]:
+    """The whole answer but for its usage, each field written out as JSON already.
+
+    For before the charge: what cannot be written, and so not delivered, must not be charged.
+    What it says about limits of ours is under ``tokenworks``. Raises UpstreamFailure.
+    """
+    answer = {name: answer[name] for name in answer if name not in ("usage", "tokenworks")}
     answer["model"] = call.request.model
-    answer["usage"] = render_usage(usage, closed, operation=operation)
-    if operation == "chat":
+    if call.request.operation == "chat":
         answer["id"] = call.opened.public_id
         if call.short_of_funds and read_finish_reason(answer["choices"]) == "length":
             answer["tokenworks"] = SHORT_OF_FUNDS
-    return answer
+    try:
+        return {name: orjson.Fragment(orjson.dumps(value)) for name, value in answer.items()}
+    except orjson.JSONEncodeError as error:
+        raise UpstreamFailure(_("The provider's answer could not be read.")) from error
 
 
 # Beside finish_reason "length", where neither the caller nor the model set the length: the wallet

@@ -41,6 +41,7 @@ async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: S
                 call.service, *_shape(call), patience=patience, on_bytes=share.take
             )
             parts = answers.check_answer(answer, operation=call.request.operation)
+            written = answers.write_answer(answer, call)
             if exchange.gone:
                 raise UpstreamCutShort
         except UpstreamCutShort as error:
@@ -62,8 +63,8 @@ async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: S
                 duration_ms=closing.elapsed_ms,
             )
         )
-    rendered = answers.render_answer(answer, call, usage, closed)
-    await exchange.send_json(200, rendered, [*call.headers, *closed.headers])
+    written["usage"] = answers.render_usage(usage, closed, operation=call.request.operation)
+    await exchange.send_json(200, written, [*call.headers, *closed.headers])
 
 
 def _shape(call: RunningCall) -> tuple[str, bytes]:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace.gateway.errors import GatewayRefusal, refuse_value
 from marketplace.upstream import shaping
+from marketplace.upstream.nesting import is_deeper
 
 MOST_ANSWERS = 128
 MOST_MESSAGES = 10_000
@@ -57,8 +58,7 @@ def read_json(text: bytes, *, most_depth: int) -> dict[str, Any]:
             _("The body is no JSON that can be read (line %(line)s, column %(column)s)."),
             values={"line": error.lineno, "column": error.colno},
         ) from error
-    # Brackets may also stand in texts, so few of them prove that it is shallow, many nothing.
-    if text.count(b"[") + text.count(b"{") > most_depth and _is_deeper(value, most_depth):
+    if is_deeper(text, value, most_depth):
         raise GatewayRefusal(
             400,
             "invalid_json",
@@ -171,16 +171,3 @@ def _read_count(body: Mapping[str, Any], name: str) -> int | None:
     if type(value) is not int or value < 1:
         raise refuse_value(name, _("%(name)s must be a whole number of at least 1."), name=name)
     return value
-
-
-def _is_deeper(value: object, most: int) -> bool:
-    """Level by level; orjson has refused what could exhaust the stack."""
-    level = [value] if isinstance(value, dict | list) else []
-    for _depth in range(most):
-        level = [
-            inner
-            for item in level
-            for inner in (item.values() if isinstance(item, dict) else item)
-            if isinstance(inner, dict | list)
-        ]
-    return bool(level)

@@ -20,6 +20,7 @@ from marketplace.upstream.failures import (
     UpstreamRejected,
     UpstreamUnreachable,
 )
+from marketplace.upstream.nesting import MOST_ANSWER_DEPTH, is_deeper
 from marketplace.upstream.patience import Limits, Patience
 from marketplace.upstream.sse import EventParser, EventTooLarge
 from portal.kernel.logs import redact_text
@@ -212,7 +213,7 @@ def _read_object(text: bytes) -> dict[str, Any]:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         value = None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or is_deeper(text, value, MOST_ANSWER_DEPTH):
         raise UpstreamFailure(_("The provider's answer could not be read."))
     if value.get("error"):
         raise UpstreamFailure(_("The provider reported an error in its answer."))

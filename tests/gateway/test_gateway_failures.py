@@ -151,6 +151,28 @@ def test_words_that_no_database_takes(market: Market) -> None:
     market.assert_books_balance()
 
 
+def test_an_answer_nested_too_deeply_costs_nothing(market: Market) -> None:
+    """What could be read but not be written again is refused before it is charged."""
+    deep = b"[" * 300 + b"]" * 300
+    for stream in (False, True):
+        piece = (
+            b'{"choices": [{"index": 0, "message": {"content": "Hi"}, "delta": {"content": "Hi"},'
+            b'"finish_reason": "stop"}], "extra": ' + deep + b","
+            b'"usage": {"prompt_tokens": 3, "completion_tokens": 1}}'
+        )
+        market.site.upstream.next(
+            Behaviour(pieces=(b"data: " + piece + b"\n\ndata: [DONE]\n\n",))
+            if stream
+            else Behaviour(raw=piece)
+        )
+        status, _headers, answer = market.post(CHAT_PATH, {**GOOD, "stream": stream})
+        assert (status, answer["error"]["code"]) == (502, "upstream_error")
+        call = market.last_call()
+        assert (call.status, call.cost_millitokens) == ("failed", 0)
+    assert market.spendable == 10**9
+    market.assert_books_balance()
+
+
 def test_answers_count_among_the_bytes_in_flight(small: None, market: Market) -> None:
     """A small process refuses a large answer, charges nothing, and goes on."""
     market.site.upstream.next(Behaviour(raw=b'{"x": "' + b"x" * 300_000 + b'"}'))
