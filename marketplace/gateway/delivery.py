@@ -46,11 +46,17 @@ class Delivery:
         return self.delivered_bytes == self.generated_bytes
 
     def charge_whole(self) -> Usage:
-        """The usage of an answer that was read to its end."""
+        """The usage of an answer that was read to its end.
+
+        Beyond what was held, the provider's word alone is not enough: there must have been a byte
+        of text for each token.
+        """
         return parse_usage(
             self.reported_usage,
             most_prompt_tokens=self.call.opened.prompt_tokens,
-            most_completion_tokens=self.call.most_tokens,
+            most_completion_tokens=min(
+                self.call.most_tokens, max(self.call.held_tokens, self.generated_bytes)
+            ),
         )
 
     def charge_cut(self) -> Usage:

@@ -106,6 +106,27 @@ def test_a_stream_grows_its_hold(market: Market) -> None:
     market.assert_books_balance()
 
 
+def test_a_report_beyond_what_was_held_and_seen_is_clamped(market: Market) -> None:
+    """One word came, and nothing was held for the thousands of tokens that the provider claims."""
+    claim = {"prompt_tokens": 12, "completion_tokens": 4096}
+    market.site.upstream.next(Behaviour(words=("word",), usage=claim))
+    with RawCall(market, stream=True) as call:
+        assert "[DONE]" in call.read_all()
+    ended = market.last_call()
+    assert (ended.completion_tokens, ended.usage_doubt) == (1024, "more_than_possible")
+    assert (ended.cost_millitokens, ended.uncovered_millitokens) == (
+        12 * 200 + 1024 * OUTPUT_PRICE,
+        0,
+    )
+    # What was seen may be more than what was held: as many tokens as bytes are possible.
+    market.site.upstream.next(Behaviour(words=("x" * 2000,), usage=claim))
+    with RawCall(market, stream=True) as call:
+        assert "[DONE]" in call.read_all()
+    ended = market.last_call()
+    assert (ended.completion_tokens, ended.usage_doubt) == (2000, "more_than_possible")
+    market.assert_books_balance()
+
+
 def test_a_stream_is_told_what_the_wallet_can_pay(market: Market, globex: Organisation) -> None:
     give_tokens(globex, 1_500_000)
     _key, secret = make_key(globex)
