@@ -184,6 +184,24 @@ def test_expired_tokens_cannot_extend_a_hold_nor_cover_an_overrun() -> None:
     audit()
 
 
+def test_overrun_is_not_covered_by_tokens_that_have_just_expired() -> None:
+    grant(100, days=1)
+    grant(50)
+    hold_id = hold(60, expires_at=NOW + timedelta(days=9))
+    result = capture(hold_id, 70, now=TOMORROW)
+    assert (result.captured_millitokens, result.uncovered_millitokens) == (60, 10)
+    audit()
+
+
+def test_later_grant_does_not_put_off_an_earlier_expiry() -> None:
+    grant(100, days=1)
+    grant(50, days=3)
+    assert Wallet.objects.get().next_expiry_at == TOMORROW
+    assert place(51, now=TOMORROW, expires_at=TOMORROW).outcome == "declined"
+    assert place(50, now=TOMORROW, expires_at=TOMORROW).outcome == "held"
+    audit()
+
+
 def test_open_hold_pins_what_it_needs_of_an_expired_lot() -> None:
     grant(100, reference="a", days=1)
     grant(50, reference="b")
