@@ -30,7 +30,7 @@ test-postgresql: $(VENV)/installed-dev $(VENV)/installed-demo
 	$(PYTEST) -q -n 2 -m "not browser" --database=postgresql
 
 test-browser: $(VENV)/installed-dev $(VENV)/installed-demo
-	$(PYTEST) -q -rs -m browser --database=sqlite
+	$(PYTEST) -q -n 2 -rs -m browser --database=sqlite
 
 lint: $(VENV)/installed-dev
 	@.ci/checks

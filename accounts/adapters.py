@@ -2,7 +2,7 @@
 secrets of second factors are kept."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
@@ -22,12 +22,17 @@ class AccountAdapter(DefaultAccountAdapter):
     """Accounts of people."""
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """In the reader's language; strangers get that of the page they were on."""
+        """In the reader's language; strangers get that of the page they were on.
+
+        Links lead to the site's own address: allauth takes the host that the request named,
+        which whoever asks for the mail may choose.
+        """
         reader = User.objects.filter(email=email.lower()).first()
         # allauth would call the site by its host name.
         site = {"name": settings.SITE_NAME, "url": settings.SITE_URL}
+        links = {name: _at_site(value) for name, value in context.items() if name.endswith("_url")}
         with translation.override(reader.language if reader else translation.get_language()):
-            super().send_mail(template_prefix, email, {**context, "current_site": site})
+            super().send_mail(template_prefix, email, {**context, **links, "current_site": site})
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         confirmed = super().confirm_email(request, email_address)
@@ -68,6 +73,11 @@ class MfaAdapter(DefaultMFAAdapter):
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """Passkeys belong to the site's address, whatever host name a request came by."""
         return {"id": urlsplit(settings.SITE_URL).hostname or "", "name": settings.SITE_NAME}
+
+
+def _at_site(link: str) -> str:
+    parts = urlsplit(link)
+    return settings.SITE_URL + urlunsplit(("", "", parts.path, parts.query, parts.fragment))
 
 
 def remember_language(response: HttpResponse, language: str) -> None:

@@ -2,7 +2,7 @@
 
 A key never shows more than the person who made it may see: its creator's role is read at each
 request, so a member's key reads that member's calls only, and a key of somebody who has left
-opens nothing.
+or is barred opens nothing.
 """
 
 from typing import Any
@@ -40,7 +40,11 @@ class KeyView(IdempotentWriteMixin, ApiView):
         super().initial(request, *args, **kwargs)
         membership = (
             Membership.objects.select_related("organisation", "user")
-            .filter(organisation_id=self.key.organisation_pk, user_id=self.key.member_pk)
+            .filter(
+                organisation_id=self.key.organisation_pk,
+                user_id=self.key.member_pk,
+                user__is_active=True,
+            )
             .first()
         )
         if membership is None:

@@ -72,6 +72,10 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(default=utc_now)
     expires_at = models.DateTimeField(null=True, blank=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
+    # Null when the system did it: then, as when an owner did, only owners resume the key.
+    suspended_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
     rotated_to = models.OneToOneField(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="rotated_from"

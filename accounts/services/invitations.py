@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts import mails
@@ -163,6 +164,31 @@ def withdraw_invitation(*, invitation: Invitation, actor: Actor, now: datetime) 
             )
         elif Invitation.objects.filter(pk=invitation.pk, accepted_at__isnull=False).exists():
             raise InvitationUnusable(_("The invitation was accepted in the meantime."))
+
+
+def withdraw_invitations_of(
+    *, organisation: Organisation, user: User, actor: Actor, now: datetime
+) -> int:
+    """Withdraw what ``user`` sent or was sent, whose link would lead them back in.
+
+    For somebody who goes or is an owner no more; within the caller's transaction. Returns how
+    many there were.
+    """
+    # Locked: whoever is just accepting one is waited for, and that one is left out then.
+    own = list(
+        Invitation.objects.select_for_update(of=("self",))
+        .select_related("organisation")
+        .filter(
+            Q(invited_by=user) | Q(email=user.email),
+            organisation=organisation,
+            accepted_at__isnull=True,
+            withdrawn_at__isnull=True,
+        )
+        .order_by("pk")
+    )
+    for invitation in own:
+        withdraw_invitation(invitation=invitation, actor=actor, now=now)
+    return len(own)
 
 
 def token_digest_of(token: str) -> str:

@@ -28,10 +28,11 @@ _QUERY = """
            o.timezone,
            CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
                 WHEN k.expires_at <= %s THEN 'expired'
-                WHEN k.suspended_at IS NOT NULL THEN 'suspended'
+                WHEN k.suspended_at IS NOT NULL OR NOT u.is_active THEN 'suspended'
                 ELSE 'ok' END,
            CASE WHEN k.last_used_at >= %s THEN 0 ELSE 1 END
       FROM accounts_apikey k JOIN accounts_organisation o ON o.id = k.organisation_id
+      JOIN accounts_user u ON u.id = k.created_by_id
      WHERE k.prefix = %s
 """
 
@@ -41,7 +42,8 @@ class AuthenticatedKey:
     """What a key is and may do, without the ORM. Holds no secret; safe to keep for seconds.
 
     ``key_id`` and ``…_pk`` are primary keys. ``cap_millitokens`` None means no cap, an empty
-    ``allowed_services`` all services. Only ``status == "ok"`` opens a door.
+    ``allowed_services`` all services. Only ``status == "ok"`` opens a door; the keys of a barred
+    person count as suspended.
     """
 
     key_id: int

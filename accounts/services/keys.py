@@ -10,10 +10,10 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, CapPeriod, KeyKind, Organisation, User
+from accounts.models import ApiKey, CapPeriod, KeyKind, Membership, Organisation, Role, User
 from accounts.services.audit import Actor, record_audit
 from accounts.services.key_check import SECRET_LENGTH, digest_of, prefix_of
-from portal.kernel.errors import Conflict, Rejected
+from portal.kernel.errors import Conflict, Forbidden, Rejected
 
 SCOPES_BY_KIND: dict[str, tuple[str, ...]] = {
     KeyKind.LIVE: ("inference", "read", "write"),
@@ -38,6 +38,12 @@ class KeyRevoked(Conflict):
     """The key is revoked for good."""
 
     code = "key_revoked"
+
+
+class SuspendedByAnother(Forbidden):
+    """A member may not undo the suspension of their key by an owner."""
+
+    code = "key_suspended_by_another"
 
 
 class KeyNotRotatable(Conflict):
@@ -103,13 +109,34 @@ def create_api_key(
 
 
 def suspend_api_key(*, key: ApiKey, actor: Actor, now: datetime) -> ApiKey:
-    """Calls with it are refused within seconds, until resumed. Twice is once. Raises KeyRevoked."""
-    return _change_state(key, "api_key.suspended", {"suspended_at": now}, actor=actor, now=now)
+    """Calls with it are refused within seconds, until resumed. Twice is once. Raises KeyRevoked.
+
+    The first to suspend it is noted: see ``may_resume``.
+    """
+    change = {"suspended_at": now, "suspended_by": User.objects.filter(public_id=actor.id).first()}
+    return _change_state(key, "api_key.suspended", change, actor=actor, now=now)
 
 
-def resume_api_key(*, key: ApiKey, actor: Actor, now: datetime) -> ApiKey:
-    """Lift a suspension. Twice is once. Raises KeyRevoked."""
-    return _change_state(key, "api_key.resumed", {"suspended_at": None}, actor=actor, now=now)
+def resume_api_key(
+    *, key: ApiKey, actor: Actor, now: datetime, membership: Membership | None = None
+) -> ApiKey:
+    """Lift a suspension. Twice is once. ``membership`` is whose wish it is, None the system's.
+
+    Raises KeyRevoked, and SuspendedByAnother when an owner has to do it.
+    """
+    with transaction.atomic():
+        current = ApiKey.objects.select_for_update().get(pk=key.pk)
+        if current.suspended_at and membership and not may_resume(current, membership):
+            raise SuspendedByAnother(
+                _("This key was suspended by somebody else, so only an owner can resume it.")
+            )
+        change = {"suspended_at": None, "suspended_by": None}
+        return _change_state(key, "api_key.resumed", change, actor=actor, now=now)
+
+
+def may_resume(key: ApiKey, membership: Membership) -> bool:
+    """Owners resume every key, others what they suspended themselves."""
+    return membership.includes(Role.OWNER) or key.suspended_by_id == membership.user_id
 
 
 def revoke_api_key(*, key: ApiKey, actor: Actor, now: datetime) -> ApiKey:
@@ -180,10 +207,13 @@ def _issue(key: ApiKey, *, cap_subject: str) -> str:
 
 
 def _change_state(
-    key: ApiKey, action: str, change: dict[str, datetime | None], *, actor: Actor, now: datetime
+    key: ApiKey, action: str, change: dict[str, Any], *, actor: Actor, now: datetime
 ) -> ApiKey:
-    """One guarded UPDATE; its row count says whether there was anything to do."""
-    ((field, value),) = change.items()
+    """One guarded UPDATE; its row count says whether there was anything to do.
+
+    The first field of ``change`` is the moment that says so.
+    """
+    field, value = next(iter(change.items()))
     with transaction.atomic():
         changed = ApiKey.objects.filter(
             Q(revoked_at__isnull=True), Q((f"{field}__isnull", value is not None)), pk=key.pk

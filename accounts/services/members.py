@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Membership, Organisation, Role
 from accounts.services.audit import Actor, record_audit
+from accounts.services.invitations import withdraw_invitations_of
 from accounts.services.keys import suspend_api_key
 from portal.kernel.errors import Conflict, NotFound, Rejected
 
@@ -18,7 +19,10 @@ class LastOwner(Conflict):
 
 
 def change_role(*, membership: Membership, role: str, actor: Actor, now: datetime) -> Membership:
-    """Give a member another role. Twice is once. Raises LastOwner, NotFound."""
+    """Give a member another role. Twice is once. Raises LastOwner, NotFound.
+
+    Whoever is an owner no more loses their open invitations: none may make them one again.
+    """
     if role not in Role.values:
         raise Rejected(_("Choose a role from the list."), code="role_unknown")
     with transaction.atomic():
@@ -39,6 +43,10 @@ def change_role(*, membership: Membership, role: str, actor: Actor, now: datetim
             after={"role": str(role)},
             now=now,
         )
+        if before == Role.OWNER:
+            withdraw_invitations_of(
+                organisation=current.organisation, user=current.user, actor=actor, now=now
+            )
     return current
 
 
@@ -47,6 +55,7 @@ def remove_member(
 ) -> int:
     """Take somebody out of the organisation; their keys go on working unless suspended here.
 
+    The invitations that they sent, or were sent, are withdrawn.
     Returns how many keys were suspended. Raises LastOwner, NotFound (removed already).
     """
     return _end_membership(
@@ -85,14 +94,19 @@ def _end_membership(
             after={"keys_suspended": len(suspended)},
             now=now,
         )
+        withdraw_invitations_of(organisation=organisation, user=user, actor=actor, now=now)
         for key in suspended:
             suspend_api_key(key=key, actor=actor, now=now)
     return len(suspended)
 
 
 def _lock_membership(membership: Membership) -> Membership:
-    """The present row. Holding the organisation's row makes all changes of a team wait in line."""
-    Organisation.objects.select_for_update().get(pk=membership.organisation_id)
+    """The present row. Holding the organisation's row makes all changes of a team wait in line.
+
+    Not its key: whoever accepts an invitation holds that and then refers to the organisation,
+    while a change of the team waits for the invitation.
+    """
+    Organisation.objects.select_for_update(no_key=True).get(pk=membership.organisation_id)
     current = (
         Membership.objects.select_related("organisation", "user").filter(pk=membership.pk).first()
     )

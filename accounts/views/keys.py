@@ -35,7 +35,7 @@ def keys(request: OrganisationRequest, organisation: str) -> HttpResponse:
     page = Paginator(chosen, PAGE_SIZE).get_page(request.GET.get("page"))
     spend = hooks.spend_by_key(request.organisation, list(page))
     context = {
-        "rows": [_row(key, now=now, spend=spend) for key in page],
+        "rows": [_row(request, key, now=now, spend=spend) for key in page],
         "page": page,
         "ended": ended,
         "sees_all": request.membership.includes(Role.OWNER),
@@ -81,7 +81,7 @@ def key(request: OrganisationRequest, organisation: str, key: str) -> HttpRespon
     allowed = set(found.allowed_services)
     known = {choice.public_id: choice.label for choice in hooks.list_services()} if allowed else {}
     context = {
-        **_row(found, now=now, spend=hooks.spend_by_key(request.organisation, [found])),
+        **_row(request, found, now=now, spend=hooks.spend_by_key(request.organisation, [found])),
         "scopes": [SCOPES.get(scope, scope) for scope in found.scopes],
         "allowed_services": [known.get(public_id, public_id) for public_id in sorted(allowed)],
         "creator_left": not _is_member(request, found),
@@ -113,7 +113,10 @@ def resume_key(request: OrganisationRequest, organisation: str, key: str) -> Htt
     """Let its calls through again."""
     try:
         services.resume_api_key(
-            key=_get_key(request, key), actor=services.actor_from_request(request), now=utc_now()
+            key=_get_key(request, key),
+            membership=request.membership,
+            actor=services.actor_from_request(request),
+            now=utc_now(),
         )
     except DomainError as refusal:
         messages.error(request, str(refusal))
@@ -178,7 +181,7 @@ def _get_key(request: OrganisationRequest, public_id: str) -> ApiKey:
     return found
 
 
-def _row(key: ApiKey, *, now: Any, spend: Any) -> dict[str, Any]:
+def _row(request: OrganisationRequest, key: ApiKey, *, now: Any, spend: Any) -> dict[str, Any]:
     status = key.status(now=now)
     return {
         "key": key,
@@ -186,15 +189,16 @@ def _row(key: ApiKey, *, now: Any, spend: Any) -> dict[str, Any]:
         "status_label": KEY_STATUSES[status],
         "spent_millitokens": spend.get(key.public_id),
         "can_suspend": status in {"active", "rotated"},
-        "can_resume": status == "suspended",
+        "can_resume": status == "suspended" and services.may_resume(key, request.membership),
         "can_rotate": status == "active",
         "can_revoke": status != "revoked",
     }
 
 
 def _is_member(request: OrganisationRequest, key: ApiKey) -> bool:
+    """Whether its maker can still come in; a barred person's key opens nothing either."""
     return Membership.objects.filter(
-        organisation=request.organisation, user_id=key.created_by_id
+        organisation=request.organisation, user_id=key.created_by_id, user__is_active=True
     ).exists()
 
 

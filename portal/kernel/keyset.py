@@ -50,8 +50,11 @@ def paginate_newest_first(
 
 def _beyond(time_field: str, pivot: Model, comparison: str) -> Q:
     moment = getattr(pivot, time_field)
-    return Q(**{f"{time_field}__{comparison}": moment}) | Q(
-        **{time_field: moment, f"pk__{comparison}": pivot.pk}
+    # Said by the rest too, but only this lets a database begin there instead of at the newest.
+    bound = Q(**{f"{time_field}__{comparison}e": moment})
+    return bound & (
+        Q(**{f"{time_field}__{comparison}": moment})
+        | Q(**{time_field: moment, f"pk__{comparison}": pivot.pk})
     )
 
 

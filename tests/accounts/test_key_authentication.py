@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 
 from accounts import services as accounts
 from accounts.models import ApiKey, AuditEvent, Organisation, User
@@ -197,3 +198,16 @@ def test_authentication_takes_one_query(
     _key, text = make_key(acme)
     with django_assert_num_queries(1):  # type: ignore[operator]
         accounts.authenticate_api_key(text=text, now=NOW)
+
+
+def test_keys_of_barred_people_are_suspended(
+    client: Client, acme: Organisation, ada: User, mia: User
+) -> None:
+    _key, text = make_key(acme, created_by=mia)
+    _other, of_ada = make_key(acme, created_by=ada)
+    User.objects.filter(pk=mia.pk).update(is_active=False)
+    assert (status_of(text), status_of(of_ada)) == ("suspended", "ok")
+    refused = client.get("/api/v1/organisation", headers={"Authorization": f"Bearer {text}"})
+    assert (refused.status_code, refused.json()["code"]) == (401, "key_suspended")
+    User.objects.filter(pk=mia.pk).update(is_active=True)
+    assert status_of(text) == "ok"

@@ -136,7 +136,7 @@ def test_resuming_asks_for_the_password_when_the_sign_in_is_old(
     acme: Organisation, mia: User
 ) -> None:
     key, _text = make_key(acme, created_by=mia)
-    accounts.suspend_api_key(key=key, actor=accounts.SYSTEM_ACTOR, now=utc_now())
+    signed_in(mia).post(f"/o/acme/keys/{key.public_id}/suspend/")
     client = signed_in(mia, recently=False)
     url = f"/o/acme/keys/{key.public_id}/resume/"
     asked = client.post(url, {"from": "key"})
@@ -260,3 +260,49 @@ def test_the_list_takes_the_same_queries_for_many_keys(
         page = client.get("/o/acme/keys/").content.decode()
     assert ("Key 59" in page, "Key 9<" in page) == (True, False)
     assert "page=2" in page
+
+
+def test_an_owners_suspension_is_not_undone_by_the_member(
+    acme: Organisation, ada: User, mia: User
+) -> None:
+    key, _text = make_key(acme, created_by=mia)
+    resume = f"/o/acme/keys/{key.public_id}/resume/"
+    signed_in(ada).post(f"/o/acme/keys/{key.public_id}/suspend/")
+    member = signed_in(mia)
+    # Suspending it once more does not make the suspension one's own.
+    member.post(f"/o/acme/keys/{key.public_id}/suspend/")
+    for path in ("", f"{key.public_id}/"):
+        assert resume not in member.get(f"/o/acme/keys/{path}").content.decode()
+    told = member.post(resume, follow=True).content.decode()
+    assert "only an owner can resume it" in told
+    key.refresh_from_db()
+    assert (key.suspended_at is not None, key.suspended_by) == (True, ada)
+    assert not AuditEvent.objects.filter(action="api_key.resumed").exists()
+    signed_in(ada).post(resume)
+    key.refresh_from_db()
+    assert (key.suspended_at, key.suspended_by) == (None, None)
+
+
+def test_members_resume_what_they_suspended_and_owners_all(
+    acme: Organisation, ada: User, mia: User
+) -> None:
+    key, _text = make_key(acme, created_by=mia)
+    for person in (mia, ada):
+        signed_in(mia).post(f"/o/acme/keys/{key.public_id}/suspend/")
+        client = signed_in(person)
+        resume = f"/o/acme/keys/{key.public_id}/resume/"
+        assert resume in client.get("/o/acme/keys/").content.decode()
+        client.post(resume)
+        key.refresh_from_db()
+        assert key.suspended_at is None
+
+
+def test_the_key_of_a_barred_person_waits_for_an_owner(
+    acme: Organisation, ada: User, mia: User
+) -> None:
+    key, _text = make_key(acme, created_by=mia)
+    User.objects.filter(pk=mia.pk).update(is_active=False)
+    client = signed_in(ada)
+    assert "Rotate it" in client.get(f"/o/acme/keys/{key.public_id}/").content.decode()
+    client.post(f"/o/acme/keys/{key.public_id}/rotate/", {"grace": 0, "once": "x"})
+    assert ApiKey.objects.get(rotated_from=key).created_by == ada

@@ -11,7 +11,7 @@ from django.core import mail
 from django.test import Client
 
 from accounts.models import AuditEvent, Organisation, User
-from tests.accounts.test_joining import link_in
+from tests.accounts.test_joining import FORM, link_in
 from tests.cast import PASSWORD, give_second_factor, make_key, make_person, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -176,3 +176,23 @@ def test_staff_cannot_raise_themselves(sam: User) -> None:
     sam.refresh_from_db()
     assert sam.is_staff
     assert sam.is_active
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/reset/", {"email": "ada@acme.example"}),
+        ("/reset/", {"email": "nobody@acme.example"}),
+        ("/join/", {**FORM, "email": "new@acme.example"}),
+        ("/join/", {**FORM, "email": "ada@acme.example"}),
+    ],
+)
+def test_links_in_mails_lead_to_the_site_whatever_the_host(
+    client: Client, ada: User, settings: Any, path: str, form: dict[str, str]
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.SITE_URL = "https://market.example"
+    client.post(path, form, headers={"host": "evil.example"})
+    [message] = mail.outbox
+    assert "https://market.example/" in message.body
+    assert "evil.example" not in message.body

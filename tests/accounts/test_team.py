@@ -8,9 +8,9 @@ from django.db import connection
 from django.test import Client
 
 from accounts import services as accounts
-from accounts.models import AuditEvent, Membership, Organisation, Role, User
+from accounts.models import AuditEvent, Invitation, Membership, Organisation, Role, User
 from portal.kernel.clock import utc_now
-from tests.cast import make_key, make_member, signed_in
+from tests.cast import make_key, make_member, make_person, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -178,3 +178,62 @@ def test_anonymous_visitors_are_asked_to_sign_in(client: Client, acme: Organisat
     for path in ("team/", "keys/", "settings/", "audit/", "leave/"):
         answer = client.get(f"/o/acme/{path}")
         assert answer["Location"] == f"/login/?next=/o/acme/{path}"
+
+
+def invite(organisation: Organisation, email: str, role: str, by: User) -> Invitation:
+    return accounts.invite_member(
+        organisation=organisation,
+        email=email,
+        role=role,
+        invited_by=by,
+        actor=accounts.SYSTEM_ACTOR,
+        now=utc_now(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "form"), [("remove/", {}), ("", {"role": "billing"}), ("", {"role": "member"})]
+)
+def test_no_invitation_of_ones_own_leads_back(
+    acme: Organisation, globex: Organisation, ada: User, gus: User, path: str, form: dict[str, str]
+) -> None:
+    otto = make_member(acme, "otto@acme.example", Role.OWNER)
+    back_door = invite(acme, "otto@home.example", Role.OWNER, otto)
+    by_ada = invite(acme, "new@acme.example", Role.MEMBER, ada)
+    elsewhere = invite(globex, "otto@acme.example", Role.MEMBER, gus)
+    signed_in(ada).post(f"/o/acme/team/{otto.public_id}/{path}", form)
+    spare = make_person("otto@home.example")
+    with pytest.raises(accounts.InvitationUnusable):
+        accounts.accept_invitation(
+            invitation=back_door, user=spare, actor=accounts.SYSTEM_ACTOR, now=utc_now()
+        )
+    assert not Membership.objects.filter(user=spare).exists()
+    event = AuditEvent.objects.get(action="invitation.withdrawn")
+    assert (event.actor_id, event.target_id) == (ada.public_id, back_door.public_id)
+    for untouched in (by_ada, elsewhere):
+        untouched.refresh_from_db()
+        assert untouched.withdrawn_at is None
+
+
+def test_an_invitation_to_ones_own_address_ends_with_the_membership(
+    acme: Organisation, ada: User
+) -> None:
+    invitation = invite(acme, "otto@acme.example", Role.OWNER, ada)
+    otto = make_member(acme, "otto@acme.example", Role.MEMBER)
+    assert signed_in(otto).post("/o/acme/leave/")["Location"] == "/account/"
+    invitation.refresh_from_db()
+    assert invitation.withdrawn_at is not None
+
+
+def test_becoming_an_owner_withdraws_nothing(acme: Organisation, ada: User, mia: User) -> None:
+    invitation = invite(acme, "new@acme.example", Role.MEMBER, mia)
+    signed_in(ada).post(f"/o/acme/team/{mia.public_id}/", {"role": "owner"})
+    invitation.refresh_from_db()
+    assert (role_of(mia), invitation.withdrawn_at) == ("owner", None)
+
+
+def test_an_owner_who_may_not_go_keeps_their_invitations(acme: Organisation, ada: User) -> None:
+    invitation = invite(acme, "new@acme.example", Role.MEMBER, ada)
+    assert signed_in(ada).post("/o/acme/leave/").status_code == 409
+    invitation.refresh_from_db()
+    assert invitation.withdrawn_at is None

@@ -6,6 +6,8 @@
 import argparse
 import os
 import secrets
+import signal
+import sys
 import tempfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -27,6 +29,8 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--quick", action="store_true", help="small sizes, figures of no worth")
     arguments = parser.parse_args()
+    # So that being terminated stops the servers too.
+    signal.signal(signal.SIGTERM, lambda *_received: sys.exit(1))
     parts = [arguments.only] if arguments.only else list(PARTS)
     with tempfile.TemporaryDirectory(prefix="tokenworks-bench-") as folder:
         # Only traversal: the database server's own user must reach its folder inside.
@@ -83,7 +87,7 @@ def _measure(parts: list[str], server: PostgresServer, upstream_port: int, *, qu
         if quick:
             measure_pages(calls=20_000, services=20, requests=20)
         else:
-            measure_pages(calls=1_000_000, services=100, requests=200)
+            measure_pages(calls=1_000_000, services=100, requests=100)
 
 
 if __name__ == "__main__":

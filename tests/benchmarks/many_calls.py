@@ -91,6 +91,8 @@ def store_calls(tenant: BusyTenant, *, count: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM metering_call")
         (stored,) = cursor.fetchone()
+        # The rows refer to what was made above; eight million look-ups would prove it.
+        cursor.execute("SET session_replication_role = replica")
         cursor.execute(
             _LOAD,
             {
@@ -103,6 +105,7 @@ def store_calls(tenant: BusyTenant, *, count: int) -> None:
                 "services": Service.objects.count(),
             },
         )
+        cursor.execute("SET session_replication_role = origin")
         cursor.execute("DELETE FROM metering_usagetotal")
         cursor.execute(_ROLL_UP)
         cursor.execute("VACUUM ANALYZE metering_call")

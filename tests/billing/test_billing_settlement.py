@@ -309,7 +309,7 @@ def test_cancelled_while_the_create_call_was_under_way(acme: Organisation, team_
     from marketplace.billing.providers import get_default_provider
     from marketplace.billing.services import attempts
 
-    attempt = attempts.begin_attempt(order_pk=order.pk, site_url="http://x", now=utc_now())
+    attempt = attempts.begin_attempt(order_pk=order.pk, now=utc_now())
     assert attempt is not None
     services.cancel_order(order=order, actor=SYSTEM_ACTOR, now=utc_now())
     session = get_default_provider().create_session(

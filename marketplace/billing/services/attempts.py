@@ -45,7 +45,7 @@ def _lock_with_attempt(attempt_pk: int) -> tuple[Order, Attempt]:
     return order, order.attempts.get(pk=attempt_pk)
 
 
-def begin_attempt(*, order_pk: int, site_url: str, now: datetime) -> Attempt | None:
+def begin_attempt(*, order_pk: int, now: datetime) -> Attempt | None:
     """The attempt that is live, or a new one, committed before the provider is called.
 
     None when the order can't be paid. The row holds the key and the exact parameters, so that
@@ -69,7 +69,7 @@ def begin_attempt(*, order_pk: int, site_url: str, now: datetime) -> Attempt | N
             order=order,
             number=number,
             idempotency_key=f"{order.public_id}-{number}",
-            parameters=_make_request(order, site_url).as_parameters(),
+            parameters=_make_request(order).as_parameters(),
             created_at=now,
         )
 
@@ -187,7 +187,7 @@ def close_order(
     return order
 
 
-def _make_request(order: Order, site_url: str) -> SessionRequest:
+def _make_request(order: Order) -> SessionRequest:
     page = reverse(
         "billing:order",
         kwargs={"organisation": order.organisation.slug, "order": order.public_id},
@@ -204,8 +204,8 @@ def _make_request(order: Order, site_url: str) -> SessionRequest:
         description=description,
         customer_email=order.organisation.billing_email or order.ordered_by.email,
         language=order.ordered_by.language,
-        return_url=f"{site_url.rstrip('/')}{page}",
-        cancel_url=f"{site_url.rstrip('/')}{page}",
+        return_url=f"{settings.SITE_URL}{page}",
+        cancel_url=f"{settings.SITE_URL}{page}",
         expires_at=order.expires_at.isoformat(),
         metadata={"order": order.public_id, "organisation": order.organisation.public_id},
     )

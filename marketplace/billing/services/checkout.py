@@ -128,17 +128,15 @@ def start_checkout(
     return _require_same(order, request_hash)
 
 
-def open_payment(*, order: Order, site_url: str = "", now: datetime) -> str:
+def open_payment(*, order: Order, now: datetime) -> str:
     """The address of the pay page: of the session there is, or of a new one.
 
-    Goes over the network, so never inside a transaction. ``site_url`` is where the buyer's
-    browser is (default SITE_URL). Raises OrderClosed, PaymentRefused, and PaymentsUnavailable:
+    Goes over the network, so never inside a transaction. The buyer comes back to SITE_URL,
+    whatever host the request named. Raises OrderClosed, PaymentRefused, and PaymentsUnavailable:
     then the attempt stays as it is, and the next call repeats it under the same key.
     """
     provider = get_payment_provider(order.provider)
-    attempt = attempts.begin_attempt(
-        order_pk=order.pk, site_url=site_url or settings.SITE_URL, now=now
-    )
+    attempt = attempts.begin_attempt(order_pk=order.pk, now=now)
     if attempt is None:
         raise OrderClosed
     if attempt.pay_url:

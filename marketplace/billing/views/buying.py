@@ -73,9 +73,7 @@ def _order(request: OrganisationRequest) -> HttpResponse:
 def send_to_payment(request: OrganisationRequest, order: Order) -> HttpResponse:
     """To the provider's pay page; to the order's page when that is not possible (any more)."""
     try:
-        address = services.open_payment(
-            order=order, site_url=request.build_absolute_uri("/"), now=utc_now()
-        )
+        address = services.open_payment(order=order, now=utc_now())
     except (services.OrderClosed, PaymentsUnavailable, PaymentRefused):
         # The order's page says how it stands: paid already, closed, or still waiting.
         return redirect(
