@@ -59,14 +59,15 @@ class Delivery:
             ),
         )
 
-    def charge_cut(self) -> Usage:
+    def charge_cut(self, *, by_us: bool) -> Usage:
         """The usage of an answer that the client, or we, cut short after it had begun.
 
-        By the listing's terms: all, what was delivered, or nothing. The provider's count is
-        divided by bytes. Where it did not come in time: one token for each piece delivered and
-        the fewest that the prompt can have, marked to be looked at.
+        By the listing's terms if the client left: all, what was delivered, or nothing. What we
+        cut ourselves is charged as delivered. The provider's count is divided by bytes. Where it
+        did not come in time: one token for each piece delivered and the fewest that the prompt
+        can have, marked to be looked at.
         """
-        terms = self.call.service.cut_stream_billing
+        terms = "delivered" if by_us else self.call.service.cut_stream_billing
         if terms == "nothing":
             return NOTHING_DELIVERED
         usage = self.charge_whole()

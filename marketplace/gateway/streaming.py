@@ -173,16 +173,17 @@ class Relay:
 
     def _stop_listening(self) -> None:
         """What was delivered is charged by the provider's count: wait for that, within bounds."""
-        free = self._call.service.cut_stream_billing == "nothing"
+        free = self._cut is None and self._call.service.cut_stream_billing == "nothing"
         limits = self._gateway.upstream.limits
         self._patience.give_up(within_seconds=0.0 if free else limits.drain_seconds)
 
     def _measure(self, whole: bool) -> Usage:
-        if not self.has_output:
+        nothing_arrived = self._exchange.gone and not self._delivery.delivered_pieces
+        if not self.has_output or nothing_arrived:
             return NOTHING_DELIVERED
         if whole and self._delivery.is_complete:
             return self._delivery.charge_whole()
-        return self._delivery.charge_cut()
+        return self._delivery.charge_cut(by_us=self._cut is not None)
 
     def _end(self, usage: Usage, duration_ms: int) -> Ending:
         left_early = self._exchange.gone and not (

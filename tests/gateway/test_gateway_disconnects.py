@@ -82,6 +82,23 @@ def test_terms_of_the_listing_nothing(market: Market) -> None:
     market.assert_books_balance()
 
 
+def test_gone_before_the_first_word_could_be_sent_pays_nothing(
+    market: Market, settings: Any
+) -> None:
+    """The answer had begun at the provider, but none of it got through to the client."""
+    settings.GATEWAY_SEND_SECONDS = 0.5
+    # Pieces without text, so large that they fill every buffer on the way before the word comes.
+    role = b'data: {"choices": [{"delta": {"role": "%s"}}]}\n\n' % (b"x" * 1_000_000)
+    word = b'data: {"choices": [{"delta": {"content": "word"}, "finish_reason": "stop"}]}\n\n'
+    usage = b'data: {"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 1}}\n\n'
+    market.site.upstream.next(Behaviour(pieces=(*[role] * 16, word + usage + b"data: [DONE]\n\n")))
+    with RawCall(market, stream=True):
+        ended = wait_for_end(market)
+    assert (ended.status, ended.cost_millitokens) == ("client_disconnected", 0)
+    assert market.spendable == 10**9
+    market.assert_books_balance()
+
+
 @pytest.fixture
 def impatient(settings: Any) -> None:
     """Before the gateway starts: it reads these once."""

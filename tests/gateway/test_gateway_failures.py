@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from accounts.models import Organisation
+from marketplace.catalog import selectors as catalog
 from marketplace.catalog.models import Service
 from marketplace.metering.models import Call, UsageEvent
 from tests.fakes.upstream import Behaviour
@@ -124,8 +125,11 @@ def test_after_the_first_token(impatient: None, market: Market) -> None:
     market.assert_books_balance()
 
 
-def test_longer_than_a_call_may_take(impatient: None, market: Market) -> None:
+@pytest.mark.parametrize("terms", ["delivered", "nothing"])
+def test_longer_than_a_call_may_take(impatient: None, market: Market, terms: str) -> None:
     """The provider delivers, so what it delivered is charged; the answer ends as cut short."""
+    Service.objects.filter(pk=market.chat.pk).update(cut_stream_billing=terms)
+    catalog.forget_callable_services()
     market.site.upstream.next(Behaviour(words=("word",) * 20, chunk_delay=0.2))
     events = read_events(market)
     assert events[-2]["choices"][0]["finish_reason"] == "length"

@@ -149,9 +149,13 @@ def impatient(settings: Any) -> None:
     settings.UPSTREAM_DRAIN_SECONDS = 1.0
 
 
+@pytest.mark.parametrize("terms", ["delivered", "nothing", "full"])
 def test_a_stream_is_cut_when_the_wallet_is_emptied_meanwhile(
-    impatient: None, market: Market, globex: Organisation
+    impatient: None, market: Market, globex: Organisation, terms: str
 ) -> None:
+    """What was delivered is charged: the listing's terms are for clients that leave."""
+    Service.objects.filter(pk=market.chat.pk).update(cut_stream_billing=terms)
+    catalog.forget_callable_services()
     give_tokens(globex, 2_000_000)
     _key, secret = make_key(globex)
     market.site.upstream.next(
