@@ -19,8 +19,10 @@ class NeverStoredMiddleware(MiddlewareMixin):
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
+        # REST views leave None where nobody is known.
+        signed_in = request.user is not None and request.user.is_authenticated
         if not response.has_header("Cache-Control") and (
-            request.path.startswith(NEVER_STORED) or request.user.is_authenticated
+            request.path.startswith(NEVER_STORED) or signed_in
         ):
             response["Cache-Control"] = "private, no-store"
         return response

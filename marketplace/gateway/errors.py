@@ -103,3 +103,17 @@ def refuse_unexpected() -> GatewayRefusal:
     return GatewayRefusal(
         500, "internal_error", _("Something went wrong on our side. Nothing was charged.")
     )
+
+
+def refuse_unrecorded(call_id: str) -> GatewayRefusal:
+    """The end of a call could not be written down, as far as we know: a retry may pay again."""
+    return GatewayRefusal(
+        500,
+        "call_not_recorded",
+        _(
+            "The end of this call could not be recorded. Its receipt (%(call)s) says in a few "
+            "minutes whether it was charged."
+        )
+        % {"call": call_id},
+        headers=[(b"x-should-retry", b"false")],
+    )

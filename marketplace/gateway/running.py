@@ -13,7 +13,7 @@ from marketplace.gateway import calls
 from marketplace.gateway.calls import Closed, Ending, RunningCall
 from marketplace.gateway.choosing import Opening
 from marketplace.gateway.database import Database
-from marketplace.gateway.errors import GatewayRefusal, refuse_failure
+from marketplace.gateway.errors import GatewayRefusal, refuse_failure, refuse_unrecorded
 from marketplace.gateway.exchange import BytesInFlight, Exchange, refuse_overload
 from marketplace.gateway.keys import KeyRing
 from marketplace.gateway.requests import CallRequest
@@ -158,8 +158,16 @@ class CallClosing:
             await self.close(Ending(status="failed", error_code=code, duration_ms=self.elapsed_ms))
 
     async def close(self, ending: Ending) -> Closed:
-        """Charge and record, even if the request's own task is cancelled meanwhile."""
+        """Charge and record, even if the request's own task is cancelled meanwhile.
+
+        Raises a 500 that does not say that nothing was charged: a commit whose answer got lost
+        may stand. The sweep or the receipt tells.
+        """
         self._done = True
-        return await asyncio.shield(
-            self._gateway.start(self._gateway.closings.submit((self._call, ending)))
-        )
+        try:
+            return await asyncio.shield(
+                self._gateway.start(self._gateway.closings.submit((self._call, ending)))
+            )
+        except Exception as error:
+            logger.exception("call_not_recorded", call=self._call.opened.public_id)
+            raise refuse_unrecorded(self._call.opened.public_id) from error

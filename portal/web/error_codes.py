@@ -90,6 +90,12 @@ ERROR_CODES = (
         _("The provider is busy. Wait as Retry-After says; the official clients do so themselves."),
     ),
     ErrorCode(
+        500,
+        "call_not_recorded",
+        "InternalServerError",
+        _("The end of the call could not be recorded. Its receipt says whether it was charged."),
+    ),
+    ErrorCode(
         502,
         "upstream_error, upstream_unreachable",
         "InternalServerError",

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from accounts.models import Organisation
 from marketplace.catalog import selectors as catalog
@@ -64,6 +65,22 @@ FAILURES = [
     (Behaviour(raw=b'{"x": "' + b"x" * 30_000 + b'"}'), 502, "upstream_error"),
     (Behaviour(hang_after=0), 504, "upstream_timeout"),
 ]  # fmt: skip
+
+
+def test_an_end_that_cannot_be_written_is_not_called_free(market: Market) -> None:
+    """Nobody knows what became of a commit whose answer is lost, so no retry is asked for."""
+    rename = "ALTER TABLE {} RENAME TO {}"
+    with connection.cursor() as cursor:
+        cursor.execute(rename.format("metering_usagecharge", "usage_charges_away"))
+    try:
+        status, headers, answer = market.post(CHAT_PATH, GOOD)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(rename.format("usage_charges_away", "metering_usagecharge"))
+    assert (status, answer["error"]["code"]) == (500, "call_not_recorded")
+    assert "Nothing was charged" not in answer["error"]["message"]
+    assert market.last_call().public_id in answer["error"]["message"]
+    assert headers["x-should-retry"] == "false"
 
 
 def test_before_the_first_token(impatient: None, market: Market) -> None:
