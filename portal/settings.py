@@ -274,6 +274,10 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_BEAT_SCHEDULE = {
     "expire-holds": {"task": "metering.sweep_open_calls", "schedule": 60.0},
     "expire-lots": {"task": "ledger.expire_lots", "schedule": 300.0},
+    "seal-entries": {
+        "task": "ledger.seal_entries",
+        "schedule": env.float("LEDGER_SEAL_SECONDS", default=300.0),
+    },
     "roll-up-usage": {"task": "metering.roll_up_usage", "schedule": 20.0},
     "deliver-sandbox-events": {"task": "billing.deliver_sandbox_events", "schedule": 20.0},
     "drive-inbox": {"task": "billing.drive_inbox", "schedule": 60.0},

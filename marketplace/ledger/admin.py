@@ -4,16 +4,20 @@ from django.contrib import admin
 
 from marketplace.ledger.models import (
     Account,
+    Checkpoint,
     Entry,
     Freeze,
+    HeadDelivery,
     Hold,
     HoldLimit,
     HoldPart,
     Limit,
     Lot,
     LotBurn,
+    SealedEntry,
     Transaction,
     Wallet,
+    WalletCheckpoint,
 )
 from portal.kernel.view_only_admin import ViewOnlyAdmin
 
@@ -123,3 +127,26 @@ class LotBurnAdmin(ViewOnlyAdmin):
     list_display = ("transaction", "lot", "amount_millitokens")
     list_select_related = ("transaction", "lot")
     search_fields = ("transaction__public_id", "lot__public_id")
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(ViewOnlyAdmin):
+    list_display = ("number", "sealed_at", "chains", "hash")
+    search_fields = ("hash",)
+
+
+@admin.register(WalletCheckpoint)
+class WalletCheckpointAdmin(ViewOnlyAdmin):
+    list_display = ("chain", "seq", "posted_millitokens", "checkpoint_id", "head")
+    search_fields = ("chain", "head")
+
+
+@admin.register(SealedEntry)
+class SealedEntryAdmin(ViewOnlyAdmin):
+    list_display = ("chain", "position", "entry_id")
+    search_fields = ("entry__transaction__public_id",)
+
+
+@admin.register(HeadDelivery)
+class HeadDeliveryAdmin(ViewOnlyAdmin):
+    list_display = ("checkpoint_id", "delivered_at")

@@ -9,9 +9,10 @@
 - names the wallet whose account it moves, exactly when it moves one.
 """
 
-from django.db import connection, models
+from django.apps import apps
+from django.db import connection
 
-from marketplace.ledger.models import Entry, Hold, HoldPart, Limit, Lot, Transaction, Wallet
+from marketplace.ledger.models import Entry
 from portal.kernel import immutability
 from portal.kernel.immutability import Guard, append_only, fixed_columns, refuse
 
@@ -70,6 +71,10 @@ GUARDS: list[Guard] = [
     *append_only("ledger_transaction"),
     *append_only("ledger_entry"),
     *append_only("ledger_lotburn"),
+    *append_only("ledger_checkpoint"),
+    *append_only("ledger_walletcheckpoint"),
+    *append_only("ledger_sealedentry"),
+    *append_only("ledger_headdelivery"),
     *fixed_columns("ledger_wallet", ["account_id", "owner_key", "unit", "scope"]),
     *fixed_columns(
         "ledger_lot",
@@ -99,7 +104,6 @@ GUARDS: list[Guard] = [
         _POSTGRESQL_ENTRY_JOINS,
     ),
 ]
-_CONSTRAINED: list[type[models.Model]] = [Entry, Hold, HoldPart, Limit, Lot, Transaction, Wallet]
 
 
 def missing_guards() -> list[str]:
@@ -115,7 +119,8 @@ def missing_guards() -> list[str]:
 
 
 def _missing_constraints() -> list[str]:
-    expected = {constraint.name for model in _CONSTRAINED for constraint in model._meta.constraints}
+    models = apps.get_app_config("ledger").get_models()
+    expected = {constraint.name for model in models for constraint in model._meta.constraints}
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(

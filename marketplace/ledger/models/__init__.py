@@ -6,6 +6,12 @@ strings: ``owner_key`` is an organisation's or provider's public id, ``reference
 triggers (see ``ledger.guards``).
 """
 
+from marketplace.ledger.models.checkpoints import (
+    Checkpoint,
+    HeadDelivery,
+    SealedEntry,
+    WalletCheckpoint,
+)
 from marketplace.ledger.models.holds import Hold, HoldLimit, HoldPart, HoldState, Limit
 from marketplace.ledger.models.transactions import Entry, LotBurn, Transaction, TransactionKind
 from marketplace.ledger.models.wallets import (
@@ -21,8 +27,10 @@ from marketplace.ledger.models.wallets import (
 __all__ = [
     "Account",
     "AccountKind",
+    "Checkpoint",
     "Entry",
     "Freeze",
+    "HeadDelivery",
     "Hold",
     "HoldLimit",
     "HoldPart",
@@ -31,8 +39,10 @@ __all__ = [
     "Lot",
     "LotBurn",
     "LotKind",
+    "SealedEntry",
     "Transaction",
     "TransactionKind",
     "Unit",
     "Wallet",
+    "WalletCheckpoint",
 ]

@@ -35,6 +35,7 @@ from marketplace.ledger.services.reversals import (
     UnknownTransaction,
     reverse_transaction,
 )
+from marketplace.ledger.services.sealing import seal_entries
 from marketplace.ledger.sql import StateChanged
 
 __all__ = [
@@ -69,4 +70,5 @@ __all__ = [
     "post_transaction",
     "release_holds",
     "reverse_transaction",
+    "seal_entries",
 ]
