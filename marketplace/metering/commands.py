@@ -77,7 +77,8 @@ class CloseCall:
 
     ``usage_source`` "none" means that nobody counted: nothing is charged. Quantities are model
     tokens, ``cached_tokens`` a part of ``prompt_tokens``. ``event_source`` comes from the
-    credential and never from a payload; ``event_id`` defaults to the call's public id.
+    credential and never from a payload; ``event_id`` defaults to the call's public id. ``late``
+    "refuse" changes nothing when the hold is past its time; "debit" charges what can be.
     """
 
     call: OpenedCall
@@ -95,17 +96,19 @@ class CloseCall:
     event_source: str = "gateway"
     event_id: str = ""
     occurred_at: datetime | None = None
+    late: Literal["debit", "refuse"] = "debit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseResult:
     """``closed`` now, or ``replayed``: it was closed before, and these are its numbers.
 
-    ``conflict``: the usage event is known with other content; nothing was changed.
-    ``cost_millitokens`` is what the tenant paid.
+    ``conflict``: the usage event is known with other content; ``expired``: the hold is past its
+    time, and the request refuses late charges; nothing was changed. ``cost_millitokens`` is what
+    the tenant paid, ``uncovered_millitokens`` what it did not.
     """
 
-    outcome: Literal["closed", "replayed", "conflict"]
+    outcome: Literal["closed", "replayed", "conflict", "expired"]
     cost_millitokens: int = 0
     uncovered_millitokens: int = 0
     transaction_id: str = ""

@@ -95,12 +95,13 @@ class Call(models.Model):
     completion_tokens = models.PositiveBigIntegerField(default=0)
     usage_source = models.CharField(max_length=10, choices=UsageSource, default=UsageSource.NONE)
     usage_doubt = models.CharField(max_length=20, choices=UsageDoubt, blank=True)
-    # Wallet millitokens: the cost is what the tenant paid. The provider's share is of the whole
-    # charge, so the commission is negative where more was uncovered than the market's part.
+    # Wallet millitokens: the cost is what the tenant paid. The provider's share is of what it is
+    # owed, which after a late charge may be more: then the commission is negative.
     cost_millitokens = models.BigIntegerField(default=0)
     share_millitokens = models.BigIntegerField(default=0)
     commission_millitokens = models.BigIntegerField(default=0)
-    # What the call cost beyond its hold: borne by the operator, never by the tenant.
+    # The rest of the whole charge: never the tenant's. The operator pays what had been held; what
+    # passes that too is owed to nobody until a person agrees (suspense).
     uncovered_millitokens = models.BigIntegerField(default=0)
     # As declared when the call was made.
     region = models.CharField(max_length=40, blank=True)

@@ -120,13 +120,13 @@ def _place(owners: Sequence[Any]) -> None:
 
 
 def _capture(holds: Sequence[Any]) -> None:
-    credits = (
-        ledger.Credit(account_kind="payable", owner_key=_PROVIDER, amount_millitokens=900),
-        ledger.Credit(account_kind="commission", owner_key="operator", amount_millitokens=100),
-    )
     requests = [
         ledger.CaptureRequest(
-            hold_id=hold, amount_millitokens=AMOUNT, credits=credits, reference="call:benchmark"
+            hold_id=hold,
+            amount_millitokens=AMOUNT,
+            payee=_PROVIDER,
+            share_basis_points=9000,
+            reference="call:benchmark",
         )
         for hold in holds
     ]

@@ -71,14 +71,13 @@ def hold(amount: int, *, now: datetime = NOW, **fields: Any) -> str:
 
 def cost(hold_id: str, amount: int, **fields: Any) -> ledger.CaptureRequest:
     """A request for a capture: 90 % to the provider, the rest commission."""
-    share = amount * 9 // 10
-    sides = (
-        ledger.Credit("payable", PROVIDER, share),
-        ledger.Credit("commission", ledger.OPERATOR, amount - share),
-    )
-    return ledger.CaptureRequest(
-        hold_id, amount, sides, reference=fields.pop("reference", f"call:{hold_id}"), **fields
-    )
+    values: dict[str, Any] = {
+        "payee": PROVIDER,
+        "share_basis_points": 9000,
+        "reference": f"call:{hold_id}",
+        **fields,
+    }
+    return ledger.CaptureRequest(hold_id, amount, **values)
 
 
 def capture(

@@ -58,6 +58,7 @@ class ModelHold:
     state: str = "pending"
     captured: int = 0
     uncovered: int = 0
+    in_suspense: int = 0
     # What a capture moved, per (wallet or None for the operator, account), and what it burnt.
     lines: list[list] = field(default_factory=list)
     burns: list[list] = field(default_factory=list)
@@ -180,7 +181,8 @@ class Model:
             else:
                 hold.parts.append((wallet, taken))
 
-    def capture(self, hold_id: str, cost: int, credits: list[tuple[str, int]]) -> str:
+    def capture(self, hold_id: str, cost: int, percent: int) -> str:
+        """``percent`` of what is owed is the provider's."""
         hold = self.holds[hold_id]
         if hold.state not in ("pending", "expired"):
             return "already_resolved"
@@ -191,9 +193,12 @@ class Model:
         if late or cost > hold.amount:
             self.expire(self.sources(hold))
         if late:
-            takes = self.share(cost, self.sources(hold)) if self.more(hold, cost) == cost else []
-            if takes:
+            takes = []
+            if self.more(hold, cost) == cost:
+                takes = self.share(cost, self.sources(hold))
                 hold.amount = max(hold.amount, cost)
+            elif self.more(hold, hold.amount) == hold.amount:
+                takes = self.share(hold.amount, self.sources(hold))
         else:
             if cost > hold.amount:
                 self.grow(hold, self.more(hold, cost - hold.amount))
@@ -203,15 +208,22 @@ class Model:
                 left -= min(amount, left)
         hold.state = "captured"
         hold.captured = sum(amount for _, amount in takes)
-        hold.uncovered = cost - hold.captured
+        hold.in_suspense = max(cost - hold.amount, 0)
+        owed = cost - hold.in_suspense
+        hold.uncovered = owed - hold.captured
         for subject in hold.limits:
             self.limits[subject].spent += hold.captured
         for wallet, amount in takes:
             hold.burns += [[wallet, lot, taken] for lot, taken in wallet.burn(amount)]
         givers: list[list[Any]] = [[wallet, amount] for wallet, amount in takes if amount]
-        if hold.uncovered:
-            givers.append([None, hold.uncovered])
-        for account, amount in credits:
+        if cost > hold.captured:
+            givers.append([None, cost - hold.captured])
+        payable = owed * percent // 100
+        for account, amount in (
+            ("payable", payable),
+            ("commission", owed - payable),
+            ("suspense", hold.in_suspense),
+        ):
             while amount:
                 giver, offer = givers[0]
                 moved = min(offer, amount)

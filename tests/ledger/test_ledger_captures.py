@@ -31,6 +31,15 @@ def balance(kind: str, owner: str = ledger.OPERATOR, unit: str = "live") -> int:
     return selectors.get_account_balance(kind=kind, owner_key=owner, unit=unit)
 
 
+def figures(result: ledger.CaptureResult) -> tuple[int, int, int]:
+    """What the tenant paid, what the operator paid, what waits for a person."""
+    return (
+        result.captured_millitokens,
+        result.uncovered_millitokens,
+        result.in_suspense_millitokens,
+    )
+
+
 def test_capture_moves_the_cost_and_frees_the_rest() -> None:
     grant(1000)
     hold_id = hold(600, limits=(limit("a", 600),))
@@ -106,31 +115,34 @@ def test_cost_over_the_hold_is_taken_from_what_is_spendable() -> None:
     audit()
 
 
-def test_what_the_wallet_lacks_is_the_operators_cost() -> None:
+def test_what_passes_hold_and_wallet_is_owed_to_nobody() -> None:
+    """Else a provider and a tenant in league could make the operator pay any sum."""
     grant(1000)
     hold_id = hold(600)
-    result = capture(hold_id, 1500)
-    assert (result.captured_millitokens, result.uncovered_millitokens) == (1000, 500)
+    result = capture(hold_id, 1555)
+    assert figures(result) == (1000, 0, 555)
+    assert result.payable_millitokens == 900
     assert wallet().posted_millitokens == 0
-    assert (balance("payable", PROVIDER), balance("commission")) == (1350, 150)
-    assert balance("promotion") == -500
+    assert (balance("payable", PROVIDER), balance("commission")) == (900, 100)
+    assert (balance("promotion"), balance("suspense", PROVIDER)) == (-555, 555)
     audit()
-    assert capture(hold_id, 1500) == replace(result, outcome="replayed")
+    assert capture(hold_id, 1555) == replace(result, outcome="replayed")
 
 
-def test_what_the_limit_lacks_is_the_operators_cost() -> None:
+def test_what_passes_a_limit_is_owed_to_nobody() -> None:
     grant(1000)
     hold_id = hold(600, limits=(limit("a", 650),))
     result = capture(hold_id, 800)
-    assert (result.captured_millitokens, result.uncovered_millitokens) == (650, 150)
+    assert figures(result) == (650, 0, 150)
     assert Limit.objects.get().spent_millitokens == 650
+    assert (balance("payable", PROVIDER), balance("commission")) == (585, 65)
     audit()
 
 
 def test_others_holds_are_never_touched_by_an_overrun() -> None:
     grant(1000)
     hold_id, other = hold(600), hold(300)
-    assert capture(hold_id, 1000).uncovered_millitokens == 300
+    assert capture(hold_id, 1000).in_suspense_millitokens == 300
     assert capture(other, 300).captured_millitokens == 300
     assert wallet().posted_millitokens == 0
     audit()
@@ -144,12 +156,16 @@ def test_late_capture_debits_afresh_whole_or_not_at_all() -> None:
     result = capture(covered, 600, now=LATER)
     assert (result.outcome, result.captured_millitokens) == ("captured", 600)
     assert Hold.objects.get(public_id=covered).state == "captured"
-    result = capture(uncovered, 401, now=LATER)
-    assert (result.captured_millitokens, result.uncovered_millitokens) == (0, 401)
-    assert wallet().posted_millitokens == 400
+    taken = hold(101, limits=limits, expires_at=LATER + timedelta(minutes=10), now=LATER)
+    result = capture(uncovered, 300, now=LATER)
+    assert figures(result) == (0, 300, 0)
+    assert (wallet().posted_millitokens, wallet().held_millitokens) == (400, 101)
     assert Limit.objects.get().spent_millitokens == 600
+    assert (balance("payable", PROVIDER), balance("commission")) == (810, 90)
+    assert (balance("promotion"), balance("suspense", PROVIDER)) == (-300, 0)
     audit()
-    assert capture(uncovered, 401, now=LATER) == replace(result, outcome="replayed")
+    assert capture(uncovered, 300, now=LATER) == replace(result, outcome="replayed")
+    assert capture(taken, 0, now=LATER).outcome == "captured"
     assert capture(covered, 600, now=LATER).outcome == "replayed"
     assert Transaction.objects.filter(kind="capture").count() == 2
 
@@ -162,7 +178,48 @@ def test_late_capture_of_nothing_and_from_a_frozen_wallet() -> None:
     assert capture(nothing, 0, now=LATER).outcome == "captured"
     assert read_books() == before
     ledger.freeze_wallet(wallet_pk=wallet().pk, reason="chargeback", now=NOW)
-    assert capture(frozen, 100, now=LATER).uncovered_millitokens == 100
+    assert figures(capture(frozen, 100, now=LATER)) == (0, 100, 0)
+    audit()
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [(0, (900, 0, 0)), (101, (300, 0, 600)), (701, (0, 300, 600))],
+)
+def test_late_capture_beyond_the_hold(others: int, expected: tuple[int, int, int]) -> None:
+    """All of it, else what was held, else the operator pays that; never what was not held."""
+    grant(1000)
+    hold_id = hold(300)
+    ledger.expire_holds(now=LATER)
+    if others:
+        hold(others, now=LATER, expires_at=LATER + timedelta(minutes=10))
+    result = capture(hold_id, 900, now=LATER)
+    assert figures(result) == expected
+    captured, uncovered, in_suspense = expected
+    assert result.payable_millitokens == (captured + uncovered) * 9 // 10
+    assert balance("payable", PROVIDER) == result.payable_millitokens
+    assert balance("promotion") == -(uncovered + in_suspense)
+    assert balance("suspense", PROVIDER) == in_suspense
+    assert wallet().posted_millitokens == 1000 - captured
+    audit()
+    assert capture(hold_id, 900, now=LATER) == replace(result, outcome="replayed")
+
+
+@pytest.mark.parametrize("swept", [False, True])
+@pytest.mark.parametrize("amount", [0, 100, 700])
+def test_a_late_capture_can_be_refused(swept: bool, amount: int) -> None:
+    grant(1000)
+    hold_id, other = hold(600), hold(300, expires_at=LATER + timedelta(minutes=1))
+    if swept:
+        ledger.expire_holds(now=LATER)
+    before = read_books()
+    assert capture(hold_id, amount, now=LATER, late="refuse") == ledger.CaptureResult("expired")
+    assert read_books() == before
+    # In time there is nothing to refuse, and what was captured stays so.
+    captured = capture(other, 200, now=LATER, late="refuse")
+    assert figures(captured) == (200, 0, 0)
+    again = capture(other, 200, now=LATER + timedelta(hours=1), late="refuse")
+    assert again == replace(captured, outcome="replayed")
     audit()
 
 
@@ -220,7 +277,7 @@ def test_overrun_of_a_scoped_hold_goes_on_to_the_general_wallet() -> None:
     grant(300, scope="service:svc_1")
     hold_id = hold(200, scopes=("service:svc_1",))
     result = capture(hold_id, 450)
-    assert (result.captured_millitokens, result.uncovered_millitokens) == (400, 50)
+    assert figures(result) == (400, 0, 50)
     audit()
 
 
@@ -249,14 +306,12 @@ def test_unknown_hold_refuses_the_batch() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"amount_millitokens": 101},
+        {"amount_millitokens": 10**18 + 1},
         {"amount_millitokens": -1},
-        {"credits": (ledger.Credit("wallet", ACME, 100),)},
-        {"credits": (ledger.Credit("promotion", ledger.OPERATOR, 100),)},
-        {"credits": (ledger.Credit("gold", "x", 100),)},
-        {"credits": (ledger.Credit("payable", "", 100),)},
-        {"credits": (ledger.Credit("payable", "x", 50), ledger.Credit("payable", "x", 50))},
-        {"credits": (ledger.Credit("payable", "x", 101), ledger.Credit("commission", "x", -1))},
+        {"payee": ""},
+        {"payee": "x" * 121},
+        {"share_basis_points": -1},
+        {"share_basis_points": 10_001},
         {"reference": "x" * 81},
     ],
 )
@@ -273,8 +328,10 @@ def test_test_tokens_stay_in_their_unit() -> None:
     grant(1000, unit="test")
     capture(hold(600, unit="test"), 700)
     capture(hold(300, unit="test"), 900)
-    assert balance("payable", PROVIDER) == balance("promotion") == 0
-    assert balance("payable", PROVIDER, unit="test") == 1440
+    for kind, owner in (("payable", PROVIDER), ("suspense", PROVIDER), ("promotion", "operator")):
+        assert balance(kind, owner) == 0
+    assert balance("payable", PROVIDER, unit="test") == 900
+    assert balance("suspense", PROVIDER, unit="test") == 600
     assert balance("promotion", unit="test") == -600
     audit()
 

@@ -83,8 +83,8 @@ def test_operators_part_goes_back_to_the_operator() -> None:
     grant(100)
     grant(30, scope="service:svc_1")
     charged = capture(hold(80, scopes=("service:svc_1",)), 200)
-    assert charged.uncovered_millitokens == 70
-    reverse(charged, "1", debits=[("payable", PROVIDER, 60)])
+    assert charged.in_suspense_millitokens == 70
+    reverse(charged, "1", debits=[("payable", PROVIDER, 60), ("suspense", PROVIDER, 10)])
     audit()
     reverse(charged, "2")
     promotion = selectors.get_account_balance(
@@ -146,6 +146,40 @@ def test_adjustment_moves_between_accounts_once() -> None:
     with pytest.raises(ledger.PostedDifferently):
         adjust(moves=[ledger.Move(("suspense", "operator"), ("payable", PROVIDER), 6)])
     assert read_books() == before
+    audit()
+
+
+def test_what_waits_in_suspense_is_paid_or_given_back_by_a_person() -> None:
+    """A claim beyond a hold: a part is agreed to, the rest goes back to the operator."""
+    grant(100)
+    charged = capture(hold(100), 1100)
+    suspense = ("suspense", PROVIDER)
+    assert (charged.in_suspense_millitokens, payable()) == (1000, 90)
+    adjust(
+        moves=[
+            ledger.Move(suspense, ("payable", PROVIDER), 270),
+            ledger.Move(suspense, ("commission", ledger.OPERATOR), 30),
+            ledger.Move(suspense, ("promotion", ledger.OPERATOR), 700),
+        ],
+        idempotency_key=charged.transaction_id,
+        reason="the provider showed its log of 300",
+    )
+    balances = {
+        kind: selectors.get_account_balance(kind=kind, owner_key=owner, unit="live")
+        for kind, owner in (suspense, ("commission", "operator"), ("promotion", "operator"))
+    }
+    assert balances == {"suspense": 0, "commission": 40, "promotion": -300}
+    assert (payable(), wallet().posted_millitokens) == (360, 0)
+    audit()
+
+
+def test_a_claim_in_suspense_can_be_reversed_alone() -> None:
+    grant(100)
+    charged = capture(hold(100), 1100)
+    reverse(charged, debits=[("suspense", PROVIDER, 1000)])
+    for kind, owner in (("suspense", PROVIDER), ("promotion", ledger.OPERATOR)):
+        assert selectors.get_account_balance(kind=kind, owner_key=owner, unit="live") == 0
+    assert (payable(), wallet().posted_millitokens) == (90, 0)
     audit()
 
 

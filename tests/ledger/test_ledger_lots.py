@@ -180,7 +180,7 @@ def test_expired_tokens_cannot_extend_a_hold_nor_cover_an_overrun() -> None:
     hold_id = hold(60, expires_at=NOW + timedelta(days=9))
     assert ledger.extend_holds([(hold_id, 1)], now=TOMORROW) == [False]
     assert wallet().posted_millitokens == 60
-    assert capture(hold_id, 70, now=TOMORROW).uncovered_millitokens == 10
+    assert capture(hold_id, 70, now=TOMORROW).in_suspense_millitokens == 10
     audit()
 
 
@@ -189,7 +189,7 @@ def test_overrun_is_not_covered_by_tokens_that_have_just_expired() -> None:
     grant(50)
     hold_id = hold(60, expires_at=NOW + timedelta(days=9))
     result = capture(hold_id, 70, now=TOMORROW)
-    assert (result.captured_millitokens, result.uncovered_millitokens) == (60, 10)
+    assert (result.captured_millitokens, result.in_suspense_millitokens) == (60, 10)
     audit()
 
 

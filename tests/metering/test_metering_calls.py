@@ -238,6 +238,53 @@ def test_late_and_the_wallet_is_empty(meter: Meter) -> None:
     assert wallet(meter).posted_millitokens == 10**9
 
 
+def test_a_claim_beyond_hold_and_wallet_is_owed_to_nobody(
+    meter: Meter, globex: Organisation
+) -> None:
+    """The share is of what is owed; the rest waits for a person under the provider's name."""
+    give_tokens(globex, 120_000)
+    theirs = meter.authenticated(make_key(globex)[1])
+    opened = meter.open(key=theirs)  # holds 100,000
+    provider = meter.service.provider.public_id
+    result = meter.close(opened, prompt_tokens=100, completion_tokens=200)
+    assert (result.cost_millitokens, result.uncovered_millitokens) == (120_000, 60_000)
+    call = Call.objects.get(public_id=opened.public_id)
+    assert (call.cost_millitokens, call.uncovered_millitokens) == (120_000, 60_000)
+    assert (call.share_millitokens, call.commission_millitokens) == (108_000, 12_000)
+    assert UsageCharge.objects.get().amount_millitokens == 120_000
+    lines = selectors.list_cost_lines(call)
+    assert sum(line.cost_millitokens for line in lines) == 180_000
+    for kind, owner, balance in (
+        ("payable", provider, 108_000),
+        ("commission", "operator", 12_000),
+        ("suspense", provider, 60_000),
+    ):
+        assert ledger.get_account_balance(kind=kind, owner_key=owner, unit="live") == balance
+    again = meter.close(opened, prompt_tokens=100, completion_tokens=200)
+    assert (again.outcome, again.uncovered_millitokens) == ("replayed", 60_000)
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_a_late_closing_can_be_refused(meter: Meter, swept: bool) -> None:
+    late, other = meter.open(), meter.open(expires_at=utc_now() + timedelta(hours=2))
+    later = utc_now() + timedelta(hours=1)
+    if swept:
+        metering.sweep_open_calls(now=later)
+    before = everything()
+    assert meter.close(late, now=later, late="refuse").outcome == "expired"
+    assert everything() == before
+    used: dict[str, Any] = {"status": "succeeded", "prompt_tokens": 10, "usage_source": "provider"}
+    results = metering.close_calls(
+        [
+            metering.CloseCall(call=late, late="refuse", **used),
+            metering.CloseCall(call=other, late="refuse", **used),
+        ],
+        now=later,
+    )
+    assert [(r.outcome, r.cost_millitokens) for r in results] == [("expired", 0), ("closed", 2000)]
+    assert UsageEvent.objects.count() == 1
+
+
 def test_calls_of_every_kind_close_in_one_batch(meter: Meter, globex: Organisation) -> None:
     """Each gets what it would get alone: paid, failed, uncounted, closed before, lost, twice."""
     give_tokens(globex)

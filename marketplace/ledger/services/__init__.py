@@ -4,8 +4,10 @@
 Rows are locked in the order holds, wallets, limits, each by ascending id; see docs/money.md.
 """
 
+from marketplace.ledger.services.broken_seals import BrokenSeal, find_broken_seals
 from marketplace.ledger.services.captures import UnknownHold, capture_holds
 from marketplace.ledger.services.commands import (
+    BASIS_POINTS,
     OPERATOR,
     CaptureRequest,
     CaptureResult,
@@ -39,7 +41,9 @@ from marketplace.ledger.services.sealing import seal_entries
 from marketplace.ledger.sql import StateChanged
 
 __all__ = [
+    "BASIS_POINTS",
     "OPERATOR",
+    "BrokenSeal",
     "CaptureRequest",
     "CaptureResult",
     "Credit",
@@ -62,6 +66,7 @@ __all__ = [
     "expire_holds",
     "expire_lots",
     "extend_holds",
+    "find_broken_seals",
     "free_stray_reservation",
     "freeze_wallet",
     "grant_lot",

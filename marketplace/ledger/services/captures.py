@@ -11,28 +11,22 @@ from marketplace.ledger.models import AccountKind, HoldState, TransactionKind
 from marketplace.ledger.services import reads
 from marketplace.ledger.services.accounts import AccountKey, resolve_accounts
 from marketplace.ledger.services.checks import check_capture_request
-from marketplace.ledger.services.commands import OPERATOR, CaptureRequest, CaptureResult
-from marketplace.ledger.services.draft import Draft, Heading, hash_request, match_lines
+from marketplace.ledger.services.commands import (
+    BASIS_POINTS,
+    OPERATOR,
+    CaptureRequest,
+    CaptureResult,
+)
+from marketplace.ledger.services.draft import Draft, Heading, match_lines
 from marketplace.ledger.services.extensions import available, extend, sources, wallets_of
 from marketplace.ledger.services.lot_expiry import expire_due_lots
+from marketplace.ledger.services.past_captures import find_past_captures, hash_capture
 from marketplace.ledger.services.releases import set_free
 from marketplace.ledger.services.rows import HoldRow, LotRow, WalletRow
-from marketplace.ledger.sql import Statement, run
 from portal.kernel.errors import NotFound
 
 _Takes = list[tuple[WalletRow, int]]
 _Generals = dict[tuple[str, str], WalletRow]
-
-_FIND_CAPTURES = Statement(
-    """
-    SELECT t.hold_id, t.request_hash, t.id, t.public_id, (
-      SELECT COALESCE(SUM(e.amount_millitokens), 0)
-      FROM ledger_entry e JOIN ledger_account a ON a.id = e.debit_account_id
-      WHERE e.transaction_id = t.id AND a.kind = 'promotion')
-    FROM {rows} JOIN ledger_transaction t ON t.hold_id = v.hold_id AND t.kind = 'capture'
-    """,
-    columns="hold_id bigint",
-)
 
 
 class UnknownHold(NotFound):
@@ -44,10 +38,13 @@ class UnknownHold(NotFound):
 def capture_holds(requests: Sequence[CaptureRequest], *, now: datetime) -> list[CaptureResult]:
     """Capture each hold once, in one commit; one result per request, see CaptureResult.
 
-    A cost over the hold first extends it, as far as wallets and limits allow; the operator pays
-    the rest (promotion → the credited accounts), never the tenant. An amount of 0 releases. A
-    hold that has expired is captured late from what is spendable now, whole or not at all.
-    Raises UnknownHold, ValueError when the credits don't add up; then nothing is written.
+    A cost over the hold first extends it, as far as wallets and limits allow. What passes even
+    that is owed by nobody: the operator sets it aside (promotion → suspense, under the payee's
+    key) until a person decides. A hold that has expired is captured late from what is spendable
+    now: all of the cost, else all that was held, else nothing, and then the operator owes what was
+    held (promotion → payable and commission). The tenant never pays more than it has. An amount
+    of 0 releases. Raises UnknownHold, ValueError for a request that makes no sense; then nothing
+    is written.
     """
     for request in requests:
         check_capture_request(request)
@@ -66,20 +63,29 @@ def _capture(requests: Sequence[CaptureRequest], now: datetime) -> list[CaptureR
     for request in requests:
         firsts.setdefault(request.hold_id, request)
     locked = reads.lock_holds(
-        firsts, accounts_of=lambda hold: _account_keys(hold, firsts[hold.public_id])
+        firsts, accounts_of=lambda hold: _possible_accounts(hold, firsts[hold.public_id])
     )
     if len(locked.holds) < len(firsts):
         return []
-    resolved = [hold for hold in locked.holds.values() if not _is_capturable(hold)]
-    results = _find_resolved(resolved, firsts)
-    fresh = [
-        (locked.holds[hold_id], request)
-        for hold_id, request in firsts.items()
-        if hold_id not in results
-    ]
+    results: dict[str, CaptureResult] = {}
+    resolved: list[HoldRow] = []
+    fresh: list[tuple[HoldRow, CaptureRequest]] = []
+    for hold_id, request in firsts.items():
+        hold = locked.holds[hold_id]
+        if hold.state not in (HoldState.PENDING, HoldState.EXPIRED):
+            resolved.append(hold)
+        elif request.late == "refuse" and _is_late(hold, now):
+            results[hold_id] = CaptureResult("expired")
+        else:
+            fresh.append((hold, request))
+    results |= find_past_captures(resolved, firsts)
     if fresh:
         results |= _capture_fresh(fresh, locked, now)
     return [_answer(request, firsts[request.hold_id], results) for request in requests]
+
+
+def _is_late(hold: HoldRow, now: datetime) -> bool:
+    return hold.state == HoldState.EXPIRED or hold.expires_at <= now
 
 
 def _answer(
@@ -87,9 +93,9 @@ def _answer(
 ) -> CaptureResult:
     """The same hold again in one batch is told what became of it the first time."""
     result = results[request.hold_id]
-    if request is first:
+    if request is first or result.outcome == "expired":
         return result
-    if _hash(request) != _hash(first):
+    if hash_capture(request) != hash_capture(first):
         return replace(result, outcome="already_resolved")
     return replace(result, outcome="replayed") if result.outcome == "captured" else result
 
@@ -101,25 +107,30 @@ def _capture_fresh(
     draft = Draft(now)
     needy = [hold for hold, request in asked if _needs_more(hold, request)]
     expire_due_lots(draft, wallets_of(needy, locked.generals))
+    taken = [
+        (hold, request, _take(draft, hold, locked.generals, request.amount_millitokens))
+        for hold, request in asked
+    ]
     accounts = dict(locked.accounts)
-    wanted = {key for hold, request in asked for key in _account_keys(hold, request)}
+    wanted = {key for hold, request, _takes in taken for key in _sides(hold, request)}
     if missing := wanted - accounts.keys():
         accounts |= resolve_accounts(missing)
-    posted = {}
-    for hold, request in asked:
-        takes = _take(draft, hold, locked.generals, request.amount_millitokens)
-        posted[hold.public_id] = _post(draft, hold, request, takes, accounts)
+    posted = {
+        hold.public_id: _post(draft, hold, request, takes, accounts)
+        for hold, request, takes in taken
+    }
     pks = draft.flush()
     return {
-        hold_id: CaptureResult(
-            "captured", pks.get(transaction_id), transaction_id, captured, uncovered
-        )
-        for hold_id, (transaction_id, captured, uncovered) in posted.items()
+        hold_id: replace(result, transaction_pk=pks.get(result.transaction_id))
+        for hold_id, result in posted.items()
     }
 
 
 def _take(draft: Draft, hold: HoldRow, generals: _Generals, cost: int) -> _Takes:
-    """Resolve the hold in memory; what each wallet pays of the cost, in burn order."""
+    """Resolve the hold in memory; what each wallet pays of the cost, in burn order.
+
+    Afterwards the hold's amount is the most of the cost that is owed.
+    """
     draft.touch(hold)
     if hold.state == HoldState.EXPIRED:
         takes = _take_late(hold, generals, cost)
@@ -142,11 +153,13 @@ def _take(draft: Draft, hold: HoldRow, generals: _Generals, cost: int) -> _Takes
 
 
 def _take_late(hold: HoldRow, generals: _Generals, cost: int) -> _Takes:
-    """A fresh conditional debit: all of the cost or nothing."""
-    if available(hold, generals, most=cost) < cost:
-        return []
-    hold.amount = max(hold.amount, cost)
-    return _share_out(cost, [(wallet, wallet.spendable) for wallet in sources(hold, generals)])
+    """A fresh conditional debit: all of the cost, or all that was held, or nothing."""
+    for whole in (cost, min(cost, hold.amount)):
+        if available(hold, generals, most=whole) == whole:
+            hold.amount = max(hold.amount, whole)
+            offers = [(wallet, wallet.spendable) for wallet in sources(hold, generals)]
+            return _share_out(whole, offers)
+    return []
 
 
 def _share_out(cost: int, offers: Iterable[tuple[WalletRow, int]]) -> _Takes:
@@ -159,28 +172,38 @@ def _share_out(cost: int, offers: Iterable[tuple[WalletRow, int]]) -> _Takes:
     return takes
 
 
+def _sides(hold: HoldRow, request: CaptureRequest) -> dict[AccountKey, int]:
+    """Accounts other than wallets that a taken hold's capture moves, each with its amount: the
+    promotion gives, the others get, what is owed first: so wallets pay for nothing else."""
+    cost = request.amount_millitokens
+    owed = min(cost, hold.amount)
+    share = owed * request.share_basis_points // BASIS_POINTS
+    sides = {
+        (AccountKind.PROMOTION.value, OPERATOR, hold.unit): cost - hold.captured,
+        (AccountKind.PAYABLE.value, request.payee, hold.unit): share,
+        (AccountKind.COMMISSION.value, OPERATOR, hold.unit): owed - share,
+        (AccountKind.SUSPENSE.value, request.payee, hold.unit): cost - owed,
+    }
+    return {key: amount for key, amount in sides.items() if amount}
+
+
 def _post(
     draft: Draft,
     hold: HoldRow,
     request: CaptureRequest,
     takes: _Takes,
     accounts: dict[AccountKey, int],
-) -> tuple[str, int, int]:
-    """Add the transaction, if anything was due: (its id, captured, uncovered)."""
+) -> CaptureResult:
+    """Add the transaction, if anything was due."""
     if not request.amount_millitokens:
-        return ("", 0, 0)
-    uncovered = request.amount_millitokens - hold.captured
+        return CaptureResult("captured")
     debits: list[tuple[int, WalletRow | None, int]] = [
         (wallet.account_id, wallet, amount) for wallet, amount in takes
     ]
-    if uncovered:
-        promotion = accounts[AccountKind.PROMOTION.value, OPERATOR, hold.unit]
-        debits.append((promotion, None, uncovered))
-    credits = [
-        (accounts[credit.account_kind, credit.owner_key, hold.unit], credit.amount_millitokens)
-        for credit in request.credits
-        if credit.amount_millitokens
-    ]
+    sides = {key[0]: (accounts[key], amount) for key, amount in _sides(hold, request).items()}
+    promotion, operators = sides.pop(AccountKind.PROMOTION.value, (0, 0))
+    if operators:
+        debits.append((promotion, None, operators))
     burns: list[tuple[LotRow, int]] = []
     for wallet, amount in takes:
         burns += wallet.burn(amount)
@@ -188,38 +211,21 @@ def _post(
         kind=TransactionKind.CAPTURE,
         idempotency_scope="capture",
         idempotency_key=hold.public_id,
-        request_hash=_hash(request),
+        request_hash=hash_capture(request),
         reference=request.reference,
         reason=request.reason,
         hold_id=hold.id,
     )
-    transaction_id = draft.post(heading, match_lines(debits, credits), burns)
-    return (transaction_id, hold.captured, uncovered)
-
-
-def _find_resolved(
-    holds: Sequence[HoldRow], requests: dict[str, CaptureRequest]
-) -> dict[str, CaptureResult]:
-    """What became of holds that can't be captured any more."""
-    if not holds:
-        return {}
-    captures = {row[0]: row[1:] for row in run(_FIND_CAPTURES, [(hold.id,) for hold in holds])}
-    results = {}
-    for hold in holds:
-        request = requests[hold.public_id]
-        request_hash, pk, transaction_id, uncovered = captures.get(hold.id, ("", None, "", 0))
-        same = request_hash == _hash(request)
-        if hold.state == HoldState.RELEASED:
-            same = not request.amount_millitokens
-        outcome = "replayed" if same else "already_resolved"
-        results[hold.public_id] = CaptureResult(
-            outcome, pk, transaction_id, hold.captured, int(uncovered)
-        )
-    return results
-
-
-def _is_capturable(hold: HoldRow) -> bool:
-    return hold.state in (HoldState.PENDING, HoldState.EXPIRED)
+    _suspense, in_suspense = sides.get(AccountKind.SUSPENSE.value, (0, 0))
+    _account, payable = sides.get(AccountKind.PAYABLE.value, (0, 0))
+    return CaptureResult(
+        "captured",
+        transaction_id=draft.post(heading, match_lines(debits, list(sides.values())), burns),
+        captured_millitokens=hold.captured,
+        uncovered_millitokens=operators - in_suspense,
+        in_suspense_millitokens=in_suspense,
+        payable_millitokens=payable,
+    )
 
 
 def _needs_more(hold: HoldRow, request: CaptureRequest) -> bool:
@@ -227,19 +233,17 @@ def _needs_more(hold: HoldRow, request: CaptureRequest) -> bool:
     return late or request.amount_millitokens > hold.amount
 
 
-def _account_keys(hold: HoldRow, request: CaptureRequest) -> list[AccountKey]:
+def _possible_accounts(hold: HoldRow, request: CaptureRequest) -> list[AccountKey]:
+    """To be read with the hold, if they exist."""
+    if not request.amount_millitokens:
+        return []
     keys = [
-        (side.account_kind, side.owner_key, hold.unit)
-        for side in request.credits
-        if side.amount_millitokens
+        (AccountKind.PAYABLE.value, request.payee, hold.unit),
+        (AccountKind.COMMISSION.value, OPERATOR, hold.unit),
     ]
     if _needs_more(hold, request):
-        keys.append((AccountKind.PROMOTION.value, OPERATOR, hold.unit))
+        keys += [
+            (AccountKind.PROMOTION.value, OPERATOR, hold.unit),
+            (AccountKind.SUSPENSE.value, request.payee, hold.unit),
+        ]
     return keys
-
-
-def _hash(request: CaptureRequest) -> str:
-    sides = [
-        [side.account_kind, side.owner_key, side.amount_millitokens] for side in request.credits
-    ]
-    return hash_request(request.hold_id, request.amount_millitokens, request.reference, sides)

@@ -15,7 +15,12 @@ from marketplace.ledger.models import (
     Unit,
 )
 from marketplace.ledger.models.wallets import MAX_AMOUNT
-from marketplace.ledger.services.commands import CaptureRequest, Credit, HoldRequest
+from marketplace.ledger.services.commands import (
+    BASIS_POINTS,
+    CaptureRequest,
+    Credit,
+    HoldRequest,
+)
 
 _UNITS = frozenset(Unit.values)
 _KINDS = frozenset(AccountKind.values)
@@ -74,9 +79,11 @@ def check_capture_request(request: CaptureRequest) -> None:
     check_amount(request.amount_millitokens, least=0)
     check_text("reference", request.reference, _REFERENCE_LENGTH)
     check_text("reason", request.reason, _REASON_LENGTH)
-    check_sides(request.credits, request.amount_millitokens)
-    if any(credit.account_kind == AccountKind.PROMOTION for credit in request.credits):
-        raise ValueError("promotion pays what a hold does not cover; a capture can't credit it")
+    check_account(AccountKind.PAYABLE, request.payee)
+    if not 0 <= request.share_basis_points <= BASIS_POINTS:
+        raise ValueError(
+            f"not a share of {BASIS_POINTS} basis points: {request.share_basis_points}"
+        )
 
 
 def check_sides(sides: Sequence[Credit], amount: int) -> None:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from marketplace.ledger.models import Lot
 
 OPERATOR = "operator"  # owner_key of the operator's own accounts
+BASIS_POINTS = 10_000  # all of an amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class HoldResult:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """One account's part of a captured amount."""
+    """One other account's part of what moves into or out of a wallet."""
 
     account_kind: str
     owner_key: str
@@ -71,29 +73,41 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """What a call really cost, and to whom that goes; the credits add up to the amount."""
+    """What a call really cost, and to whom that goes.
+
+    Of what is owed, ``share_basis_points`` of 10,000 are payable to ``payee``, rounded down; the
+    rest is commission. ``late`` says what becomes of a hold past its time: "debit" tries afresh
+    (see ``capture_holds``), "refuse" changes nothing.
+    """
 
     hold_id: str
     amount_millitokens: int
-    credits: tuple[Credit, ...]
+    payee: str
+    share_basis_points: int
     reference: str
     reason: str = ""
+    late: Literal["debit", "refuse"] = "debit"
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureResult:
-    """``outcome`` is "captured", "replayed" (the same capture before) or "already_resolved".
+    """``outcome`` is "captured", "replayed" (the same capture before), "already_resolved", or
+    "expired": the hold is past its time, and the request refuses late captures.
 
-    captured + uncovered is the amount asked, unless the hold was resolved otherwise: then
-    nothing was posted now, and the figures are those of what resolved it. ``uncovered`` is what
-    the tenant could not be charged and the operator paid. No transaction for an amount of 0.
+    captured + uncovered + in suspense is the amount asked, unless the hold was resolved otherwise:
+    then nothing was posted now, and the figures are those of what resolved it. ``uncovered`` is
+    what is owed but the tenant could not be charged, so the operator paid; ``in_suspense`` what
+    nobody owes until a person agrees; ``payable`` the payee's part of captured + uncovered. No
+    transaction for an amount of 0.
     """
 
     outcome: str
-    transaction_pk: int | None
-    transaction_id: str
-    captured_millitokens: int
-    uncovered_millitokens: int
+    transaction_pk: int | None = None
+    transaction_id: str = ""
+    captured_millitokens: int = 0
+    uncovered_millitokens: int = 0
+    in_suspense_millitokens: int = 0
+    payable_millitokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

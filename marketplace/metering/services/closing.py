@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace.catalog.pricing import charge
 from marketplace.ledger import services as ledger
-from marketplace.metering.commands import CloseCall, CloseResult
+from marketplace.metering.commands import CloseCall, CloseResult, OpenedCall
 from marketplace.metering.models import (
     Call,
     UsageEvent,
@@ -78,13 +78,10 @@ def _rate(request: CloseCall) -> Closing:
     except ValueError as error:
         raise UsageNotPossible(_("These quantities of model tokens cannot be.")) from error
     cost = full if is_counted(request) else 0
-    # Test tokens are never payable: their whole charge is the market's.
-    rate = 0 if call.unit == "test" else 10_000 - call.commission_basis_points
     tokens = f"{request.prompt_tokens}:{request.cached_tokens}:{request.completion_tokens}"
     return Closing(
         request=request,
         cost=cost,
-        share=cost * rate // 10_000,
         event_id=request.event_id or call.public_id,
         payload_hash=hashlib.sha256(tokens.encode()).hexdigest(),
     )
@@ -108,8 +105,10 @@ def _capture(closings: list[Closing], now: datetime) -> list[Closing]:
         ledger.CaptureRequest(
             hold_id=closing.request.call.hold_id,
             amount_millitokens=closing.cost,
-            credits=_credit(closing),
+            payee=closing.request.call.provider_public_id,
+            share_basis_points=_share_of(closing.request.call),
             reference=f"call:{closing.request.call.public_id}",
+            late=closing.request.late,
         )
         for closing in closings
         if closing.request.call.hold_id
@@ -121,41 +120,34 @@ def _capture(closings: list[Closing], now: datetime) -> list[Closing]:
     ]
 
 
-def _credit(closing: Closing) -> tuple[ledger.Credit, ...]:
-    credits = (
-        ledger.Credit(
-            account_kind="payable",
-            owner_key=closing.request.call.provider_public_id,
-            amount_millitokens=closing.share,
-        ),
-        ledger.Credit(
-            account_kind="commission",
-            owner_key="operator",
-            amount_millitokens=closing.cost - closing.share,
-        ),
-    )
-    return tuple(credit for credit in credits if credit.amount_millitokens)
+def _share_of(call: OpenedCall) -> int:
+    """The provider's, in basis points. Test tokens are never payable: all is the market's."""
+    return 0 if call.unit == "test" else ledger.BASIS_POINTS - call.commission_basis_points
 
 
 def _close(closings: list[Closing], now: datetime) -> list[CloseResult]:
     fresh: dict[int, Closing] = {}
     for closing in closings:
-        if not closing.is_closed_already:
+        if not (closing.is_closed_already or closing.is_refused):
             fresh.setdefault(closing.call_pk, closing)
     updated = update_calls(list(fresh.values()), now)
     done = [closing for pk, closing in fresh.items() if pk in updated]
     record_usage([closing for closing in done if is_counted(closing.request)], now)
-    return [
-        CloseResult(
-            outcome="closed",
-            cost_millitokens=closing.paid,
-            uncovered_millitokens=closing.uncovered,
-            transaction_id=closing.capture.transaction_id if closing.capture else "",
-        )
-        if closing.call_pk in updated and fresh[closing.call_pk] is closing
-        else _read_result(closing)
-        for closing in closings
-    ]
+    new = {id(closing) for closing in done}
+    return [_tell(closing, is_new=id(closing) in new) for closing in closings]
+
+
+def _tell(closing: Closing, *, is_new: bool) -> CloseResult:
+    if closing.is_refused:
+        return CloseResult(outcome="expired")
+    if not is_new:
+        return _read_result(closing)
+    return CloseResult(
+        outcome="closed",
+        cost_millitokens=closing.paid,
+        uncovered_millitokens=closing.uncovered,
+        transaction_id=closing.capture.transaction_id if closing.capture else "",
+    )
 
 
 def _read_result(closing: Closing) -> CloseResult:

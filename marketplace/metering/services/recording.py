@@ -43,14 +43,13 @@ _INSERT_CHARGES = """
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A request with what it costs: ``cost`` is the whole charge, ``share`` the provider's.
+    """A request with what it costs: ``cost`` is the whole charge.
 
     ``capture`` is what the ledger made of it; None while it was not asked, or nothing was held.
     """
 
     request: CloseCall
     cost: int
-    share: int
     event_id: str
     payload_hash: str
     capture: ledger.CaptureResult | None = None
@@ -65,13 +64,25 @@ class Closing:
 
     @property
     def uncovered(self) -> int:
-        return self.capture.uncovered_millitokens if self.capture else 0
+        """What the tenant did not pay, whether or not the provider is owed it."""
+        if self.capture is None:
+            return 0
+        return self.capture.uncovered_millitokens + self.capture.in_suspense_millitokens
+
+    @property
+    def share(self) -> int:
+        return self.capture.payable_millitokens if self.capture else 0
 
     @property
     def is_closed_already(self) -> bool:
         """Whether its hold was resolved by an earlier closing."""
         outcome = self.capture.outcome if self.capture else ""
         return outcome == "replayed" or (outcome == "already_resolved" and self.cost > 0)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether its hold is past its time, and the request refuses late captures."""
+        return self.capture is not None and self.capture.outcome == "expired"
 
 
 def is_counted(request: CloseCall) -> bool:
