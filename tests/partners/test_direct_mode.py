@@ -135,6 +135,32 @@ def test_a_hold_is_placed_once_per_key(
     assert balance_of(funded) == (10_000_000, 820_000)
 
 
+@pytest.mark.parametrize("wish", [{"amount": "100"}, {"max_quantities": MOST}])
+def test_a_hold_is_the_same_again_after_the_price_changed(
+    funded: Organisation,
+    grant: str,
+    rhine_api: ApiClient,
+    rhine_service: Service,
+    wish: dict[str, Any],
+) -> None:
+    body = {"grant": grant} | wish
+    first = rhine_api.post(HOLDS, body, idempotency_key="call-1")
+    now = utc_now()
+    catalog.add_price_version(
+        service=rhine_service, input_millitokens=100, cached_input_millitokens=50,
+        output_millitokens=700, effective_at=now, created_by=None, now=now,
+    )  # fmt: skip
+    again = rhine_api.post(HOLDS, body, idempotency_key="call-1")
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert Call.objects.count() == 1
+    captured = rhine_api.post(
+        f"{HOLDS}/{first.json()['id']}/capture", {"quantities": {"prompt_tokens": 10}}
+    )
+    assert captured.json()["charged"] == "2"
+
+
 def test_the_ceiling_of_a_grant_holds_over_all_its_holds(
     funded: Organisation, grant: str, rhine_api: ApiClient
 ) -> None:

@@ -8,8 +8,10 @@ import time_machine
 
 from accounts.models import Organisation, User
 from marketplace.catalog.models import AIModel, Provider, Service
+from marketplace.metering import services as metering
 from marketplace.metering.models import Call, UsageCharge, UsageEvent
 from marketplace.partners.models import CappedReport
+from marketplace.partners.services import usage_reports
 from portal.kernel.clock import utc_now
 from tests.api.client import ApiClient
 from tests.cast import make_key
@@ -172,6 +174,45 @@ def test_late_events_count_until_the_hold_expires(
     with time_machine.travel(utc_now() + timedelta(minutes=76), tick=False):
         assert outcomes(report(rhine_api, [event(late, "e2", time=happened)])) == ["hold_expired"]
         assert outcomes(report(rhine_api, [event(early, "e1", time=happened)])) == ["duplicate"]
+
+
+@pytest.mark.parametrize("moment", ["between chunks", "before the charge"])
+def test_a_hold_that_expires_while_a_batch_is_taken_is_refused(
+    funded: Organisation,
+    ada_api: ApiClient,
+    rhine_api: ApiClient,
+    rhine_service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    """Never charged late: the wallet may be empty by now, and the operator would pay."""
+    holds = place_holds(ada_api, rhine_api, rhine_service, 4)
+    events = [event(hold, f"e{n}") for n, hold in enumerate(holds)]
+    monkeypatch.setattr(usage_reports, "CHUNK", 2)
+    close_calls = metering.close_calls
+
+    with time_machine.travel(utc_now() + timedelta(minutes=74), tick=False) as clock:
+
+        def close_slowly(*arguments: Any, **named: Any) -> Any:
+            if moment == "before the charge":
+                clock.shift(timedelta(minutes=2))
+                metering.sweep_open_calls(now=utc_now())
+                return close_calls(*arguments, **named)
+            results = close_calls(*arguments, **named)
+            clock.shift(timedelta(minutes=2))
+            return results
+
+        monkeypatch.setattr(metering, "close_calls", close_slowly)
+        answers = report(rhine_api, events)
+        metering.sweep_open_calls(now=utc_now())
+
+    expected = ["accepted", "accepted"] if moment == "between chunks" else ["hold_expired"] * 2
+    assert outcomes(answers) == [*expected, "hold_expired", "hold_expired"]
+    assert answers[-1]["reason"]
+    charged = expected.count("accepted")
+    assert UsageEvent.objects.count() == charged
+    assert Call.objects.filter(status="lost", cost_millitokens=0).count() == 4 - charged
+    assert balance_of(funded) == (10_000_000 - charged * 10_000, 0)
 
 
 def test_more_than_held_is_capped_and_said(

@@ -145,7 +145,6 @@ class CaptureView(DirectView):
     def post(self, request: Request, hold: str) -> Response:
         self.require_hold(hold)
         said = self.read_body(CaptureSerializer)
-        now = utc_now()
         (answer,) = partners.report_usage(
             provider=self.provider,
             reports=[
@@ -153,12 +152,11 @@ class CaptureView(DirectView):
                     event_id=f"capture:{hold}",
                     hold_id=hold,
                     quantities=Quantities(**said["quantities"]),
-                    occurred_at=said.get("occurred_at", now),
+                    occurred_at=said.get("occurred_at") or utc_now(),
                     finish_reason=said["finish_reason"],
                     upstream_id=said["upstream_id"],
                 )
             ],
-            now=now,
         )
         if answer.outcome == "rejected":
             code = "hold_captured" if answer.code == "event_id_reused" else answer.code

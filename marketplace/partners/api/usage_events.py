@@ -17,7 +17,6 @@ from marketplace.partners.serializers.direct import (
     UsageAnswersSerializer,
     UsageEventSerializer,
 )
-from portal.kernel.clock import utc_now
 from portal.kernel.errors import Rejected
 from portal.kernel.rest import BoundedJSONParser
 
@@ -80,7 +79,6 @@ class UsageEventsView(DirectView):
             raise ParseError(_("Send a JSON array of events."))
         if not 1 <= len(events) <= MAX_EVENTS:
             raise Rejected(_("Send 1 to 1,000 events."), code="batch_size")
-        now = utc_now()
         answers: list[Any] = [None] * len(events)
         reports: dict[int, partners.UsageReport] = {}
         for position, event in enumerate(events):
@@ -89,9 +87,7 @@ class UsageEventsView(DirectView):
                 reports[position] = _read_event(incoming.validated_data)
             else:
                 answers[position] = _unreadable(event, incoming.errors)
-        taken = partners.report_usage(
-            provider=self.provider, reports=list(reports.values()), now=now
-        )
+        taken = partners.report_usage(provider=self.provider, reports=list(reports.values()))
         for position, answer in zip(reports, taken, strict=True):
             answers[position] = answer
         return Response(UsageAnswersSerializer({"results": answers}).data)

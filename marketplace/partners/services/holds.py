@@ -72,7 +72,6 @@ def place_direct_hold(
     service = _find_live_service(grant, now)
     quantities = _read_wish(wish, service)
     expires_at = grant.expires_at + timedelta(seconds=settings.DIRECT_GRACE_SECONDS)
-    content = json.dumps([grant.public_id, quantities.prompt_tokens, quantities.completion_tokens])
     (result,) = metering.open_calls(
         [
             metering.OpenCall(
@@ -93,7 +92,7 @@ def place_direct_hold(
                 ),
                 idempotency_scope=f"direct:{provider.public_id}",
                 idempotency_key=idempotency_key,
-                request_hash=hashlib.sha256(content.encode()).hexdigest(),
+                request_hash=_hash_wish(grant, wish),
             )
         ],
         now=now,
@@ -221,6 +220,15 @@ def _read_wish(wish: Wish, service: CallableService) -> Quantities:
     if wish.amount_millitokens is not None and bound > wish.amount_millitokens:
         raise HoldRejected(_("The amount is less than one request costs."))
     return quantities
+
+
+def _hash_wish(grant: DirectGrant, wish: Wish) -> str:
+    """Of the words, not of what they come to: a repeat is one at another price too."""
+    content: list[object] = [grant.public_id, wish.amount_millitokens]
+    if wish.amount_millitokens is None:
+        wanted = wish.quantities or Quantities()
+        content = [grant.public_id, wanted.prompt_tokens, wanted.completion_tokens]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _require_usable(key_pk: int, now: datetime) -> None:

@@ -25,6 +25,7 @@ from marketplace.metering.models import (
 from marketplace.metering.services import CloseCall, OpenedCall
 from marketplace.partners.models import CappedReport
 from marketplace.partners.quantities import Quantities, fit
+from portal.kernel.clock import utc_now
 
 logger = structlog.get_logger(__name__)
 
@@ -70,19 +71,20 @@ class UsageAnswer:
         return REASONS.get(self.code, "")
 
 
-def report_usage(
-    *, provider: Provider, reports: Sequence[UsageReport], now: datetime
-) -> list[UsageAnswer]:
-    """Answers in the order of the reports; safe to repeat, in whole or in part."""
+def report_usage(*, provider: Provider, reports: Sequence[UsageReport]) -> list[UsageAnswer]:
+    """Answers in the order of the reports; safe to repeat, in whole or in part.
+
+    A hold is judged when its turn comes: one that expires while a large batch is taken is refused.
+    """
     answers: list[UsageAnswer] = []
     for start in range(0, len(reports), CHUNK):
         chunk = reports[start : start + CHUNK]
         try:
-            answers += _take(provider, chunk, now)
+            answers += _take(provider, chunk)
         except IntegrityError:
             # Another process took one of these events between our look and our commit, which was
             # undone as a whole; now it will be seen.
-            answers += _take(provider, chunk, now)
+            answers += _take(provider, chunk)
     return answers
 
 
@@ -99,12 +101,13 @@ class _Known:
     events: dict[str, Call]
 
 
-def _take(provider: Provider, reports: Sequence[UsageReport], now: datetime) -> list[UsageAnswer]:
+def _take(provider: Provider, reports: Sequence[UsageReport]) -> list[UsageAnswer]:
     """Charge what can be charged; whatever shares an event or a hold with that waits for the next
     round, in which the database knows the answer. So a batch is answered as if item by item."""
     answers: dict[int, UsageAnswer] = {}
     waiting = list(range(len(reports)))
     while waiting:
+        now = utc_now()
         known = _look_up(provider, [reports[p] for p in waiting])
         charging: dict[int, UsageReport] = {}
         for position in waiting:
@@ -134,6 +137,8 @@ def _charge(
         results = metering.close_calls(list(closings.values()), now=now)
         claims: list[CappedReport] = []
         for (position, closing), result in zip(closings.items(), results, strict=True):
+            if result.outcome == "expired":
+                answers[position] = _rejected(charging[position], "hold_expired")
             if result.outcome != "closed":
                 continue
             if closing.usage_doubt:
@@ -227,6 +232,7 @@ def _close(report: UsageReport, call: Call, provider: Provider) -> CloseCall:
         event_source=source_of(provider),
         event_id=report.event_id,
         occurred_at=report.occurred_at,
+        late="refuse",
     )
 
 
