@@ -8,6 +8,7 @@ is set one by one and proved by ``manage.py check --deploy``. See docs/configura
 from pathlib import Path
 
 import environ
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
@@ -227,6 +228,15 @@ DEMO_EMBEDDINGS_PORT = env.int("DEMO_EMBEDDINGS_PORT", default=8012)
 # --- Reconciliation -----------------------------------------------------------------------
 # Above this many repairs in one run, the rest are findings for a person.
 RECONCILE_MAX_REPAIRS = env.int("RECONCILE_MAX_REPAIRS", default=100)
+# A full run that saw something new looks again after so long.
+RECONCILE_PAUSE_SECONDS = env.float("RECONCILE_PAUSE_SECONDS", default=60.0)
+# How many charges each run rates again with their stored prices.
+RECONCILE_SAMPLE = env.int("RECONCILE_SAMPLE", default=500)
+# Light runs older than this, that no finding names, are deleted.
+RECONCILE_KEEP_DAYS = env.int("RECONCILE_KEEP_DAYS", default=30)
+# Where findings are posted when they open, and the secret (whsec_…) they are signed with.
+STAFF_WEBHOOK_URL = env.str("STAFF_WEBHOOK_URL", default="")
+STAFF_WEBHOOK_SECRET = env.str("STAFF_WEBHOOK_SECRET", default="")
 
 # --- Gateway ------------------------------------------------------------------------------
 GATEWAY_MAX_BODY_BYTES = env.int("GATEWAY_MAX_BODY_BYTES", default=4 * 1024 * 1024)
@@ -283,10 +293,15 @@ CELERY_BEAT_SCHEDULE = {
     "drive-inbox": {"task": "billing.drive_inbox", "schedule": 60.0},
     "sweep-orders": {"task": "billing.sweep_orders", "schedule": 60.0},
     "mail-receipts": {"task": "billing.mail_receipts", "schedule": 60.0},
-    "reconcile-balances": {
-        "task": "reconciliation.reconcile_balances",
+    "reconcile-lightly": {
+        "task": "reconciliation.reconcile_lightly",
         "schedule": env.float("RECONCILE_SECONDS", default=300.0),
     },
+    "reconcile-fully": {
+        "task": "reconciliation.reconcile_fully",
+        "schedule": crontab(hour=env.int("RECONCILE_FULL_HOUR", default=3), minute=17),
+    },
+    "announce-findings": {"task": "reconciliation.announce_findings", "schedule": 60.0},
 }
 if CELERY_BROKER_URL.startswith("filesystem:"):
     CELERY_BROKER_TRANSPORT = "portal.kernel.file_broker:AtomicFilesystemTransport"

@@ -1,31 +1,48 @@
-"""Runs of the reconciliation and what they found."""
+"""Runs of the reconciliation, what they proved, and what they found."""
 
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from marketplace.ledger.models import Unit
+from marketplace.ledger.models import Unit, Wallet
 from portal.kernel.public_ids import PublicIdField
 
 # What began a run: the schedule, the command line, or staff in the console.
 TRIGGERS = {"beat": _("schedule"), "command": _("command line"), "staff": _("staff")}
 
 
+class RunKind(models.TextChoices):
+    """A light run looks at what can have changed since the last full one."""
+
+    LIGHT = "light", _("Light")
+    FULL = "full", _("Full")
+
+
 class Run(models.Model):
     """One pass over one consistent snapshot, with the equation that it proved."""
 
     public_id = PublicIdField(prefix="run")
+    kind = models.CharField(max_length=5, choices=RunKind, default=RunKind.FULL)
     trigger = models.CharField(max_length=10)  # a key of TRIGGERS
+    # From when on it looked; empty for the whole book.
+    since = models.DateTimeField(null=True, blank=True)
+    # {"ledger_transaction": 8112, …}: what light runs after this full one need not read again.
+    floors = models.JSONField(default=dict)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
-    # {"live": {"opening": …, "purchases": …, …, "closing": …}, "test": {…}} in millitokens
+    # {"live": {"opening": …, "purchase": …, …, "closing": …}, "test": {…}} in millitokens
     equation = models.JSONField(default=dict)
-    # [{"number": 1, "examined": 812, "differences": 0, "repaired": 0, "milliseconds": 12}, …]
+    # {"gateway": {"received": 812, "charged": 811, "quarantined": 0, "rejected": 1}, …}
+    intake = models.JSONField(default=dict)
+    # [{"number": 1, "examined": 812, "differences": 0, "milliseconds": 12}, …]
     checks = models.JSONField(default=list)
     error = models.CharField(max_length=300, blank=True)
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=RunKind.values), name="run_kind_known")
+        ]
         indexes = [models.Index(fields=["-started_at"], name="runs_newest_first")]
 
     def __str__(self) -> str:
@@ -41,15 +58,41 @@ class Run(models.Model):
 
     @property
     def equation_rows(self) -> list[dict[str, int | str]]:
-        """One row per unit, the rarer kinds of movement summed as ``other``."""
-        shown = ("purchase", "grant", "capture", "expiry")
-        rows = []
-        for unit, terms in self.equation.items():
-            numbers = {kind: int(amount) for kind, amount in terms.items()}
-            other = numbers["movements"] - sum(numbers[kind] for kind in shown)
-            label = str(Unit(unit).label)
-            rows.append({"unit": unit, "label": label, **numbers, "other": other})
-        return rows
+        """One row per unit; every term is an integer in millitokens."""
+        labels = dict(Unit.choices)
+        return [
+            {"unit": unit, "label": str(labels.get(unit, unit))}
+            | {term: int(amount) for term, amount in terms.items()}
+            for unit, terms in self.equation.items()
+        ]
+
+
+class WalletProof(models.Model):
+    """The equation of one wallet in one full run: opening + Σ terms = closing, but for ``gap``.
+
+    Only wallets that moved since their last proof, or have a gap, get a row. ``opening`` is where
+    the last proof ended by its entries (its closing less its gap), at ``opening_seq``; the terms
+    sum the entries from there to ``closing_seq``, so no entry is counted twice and none left out.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="proofs")
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="+", db_index=False)
+    opening_seq = models.BigIntegerField()
+    closing_seq = models.BigIntegerField()
+    opening_millitokens = models.BigIntegerField()
+    closing_millitokens = models.BigIntegerField()
+    gap_millitokens = models.BigIntegerField()
+    # {"purchase": "5000", "capture": "-1200"}: signed, in millitokens; kinds that did not occur
+    # are left out.
+    terms = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["wallet", "run"], name="one_proof_per_wallet_and_run")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.wallet_id} in {self.run_id}"
 
 
 class FindingState(models.TextChoices):
@@ -71,11 +114,24 @@ class Finding(models.Model):
     state = models.CharField(max_length=12, choices=FindingState, default=FindingState.SUSPECTED)
     detail = models.JSONField(default=dict)
     at_stake_millitokens = models.BigIntegerField(default=0)
+    # The wallet it concerns, if one.
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     froze_wallet = models.BooleanField(default=False)
     first_run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="first_findings")
     last_run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="last_findings")
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
+    opened_at = models.DateTimeField(null=True, blank=True)
+    # Who tells staff of it holds a lease; see services.notices.
+    notice_leased_until = models.DateTimeField(null=True, blank=True)
+    mailed_at = models.DateTimeField(null=True, blank=True)
+    webhook_sent_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolved_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True)
     note = models.TextField(blank=True)

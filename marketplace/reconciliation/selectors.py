@@ -5,6 +5,10 @@ from django.db.models import QuerySet
 from marketplace.reconciliation.models import Finding, FindingState, Run
 from portal.kernel.errors import NotFound
 
+# What the reasons of freezes begin with: staff's own words, or the finding that froze.
+STAFF_FREEZE = "staff: "
+FINDING_FREEZE = "finding:"
+
 
 def list_runs() -> QuerySet[Run]:
     """All runs, newest first."""

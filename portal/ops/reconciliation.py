@@ -66,7 +66,9 @@ def finding(request: PersonRequest, finding: str) -> HttpResponse:
     if request.method == "POST":
         try:
             if "acknowledge" in request.POST:
-                services.acknowledge_finding(finding=found, actor=actor, now=utc_now())
+                services.acknowledge_finding(
+                    finding=found, user=request.user, actor=actor, now=utc_now()
+                )
                 messages.success(request, _("You look after this finding now."))
                 return redirect("ops:finding", finding=found.public_id)
             if form.is_valid():

@@ -19,6 +19,25 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What a run looks at: everything (``since`` is None), or what was recorded after ``since``.
+
+    ``floors`` name, by table, the highest id that was recorded before ``since``, so that checks
+    can begin there without an index over times; a table that is not in it is read whole.
+    ``seed`` (the run's public id) makes a check that takes a sample take another one every time.
+    """
+
+    now: datetime
+    since: datetime | None = None
+    floors: Mapping[str, int] = field(default_factory=dict)
+    seed: str = ""
+
+    def after(self, table: str) -> int:
+        """Rows of ``table`` with a higher id are within the scope."""
+        return self.floors.get(table, 0)
+
+
+@dataclass(frozen=True)
 class Difference:
     """Two records of the same thing that disagree.
 
@@ -45,18 +64,20 @@ class Examined:
 class Check:
     """One numbered check of docs/money.md.
 
-    ``examine(cursor, now)`` only reads. ``ask(now)`` goes to an outside party, after the
+    ``examine(cursor, scope)`` only reads. ``ask(now)`` goes to an outside party, after the
     snapshot has been closed, for what only that party knows. ``repair(difference, now)`` is
     given where the rule is A: it acts through the owner's services, is safe to repeat, and says
-    in words what it did, or answers None when the difference had gone by then.
+    in words what it did, or answers None when the difference had gone by then. ``windowed``: a
+    light run does not see everything that a full one sees, so it cannot say that something is gone.
     """
 
     number: int
     title: Promise | str
     action: Action
-    examine: Callable[[CursorWrapper, datetime], Examined]
+    examine: Callable[[CursorWrapper, Scope], Examined]
     repair: Callable[[Difference, datetime], str | None] | None = None
     ask: Callable[[datetime], Sequence[Difference]] | None = None
+    windowed: bool = False
 
     def action_for(self, difference: Difference) -> Action:
         return difference.action or self.action

@@ -1,11 +1,9 @@
 """Check 5: the whole book balances, and no transaction is empty."""
 
-from datetime import datetime
-
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
 
-from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined
+from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined, Scope
 from marketplace.reconciliation.snapshot import fetch_rows
 
 # One row moves one amount, so a unit can only be out of balance when an entry joins two units.
@@ -33,7 +31,7 @@ WHERE NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.transaction_id = t.id)
 """
 
 
-def _examine_book(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_book(cursor: CursorWrapper, scope: Scope) -> Examined:
     differences = [
         Difference(f"unit:{row['unit']}", {"sum": str(row["total"])}, abs(int(row["total"])))
         for row in fetch_rows(cursor, _UNIT_SUMS, [])

@@ -4,12 +4,12 @@ The books are right about them; a person should still know, since they cost the 
 provider its pay. One finding per service, day and reason, however many calls there were.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
 
-from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined
+from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined, Scope
 from marketplace.reconciliation.snapshot import fetch_rows
 
 NUMBER = 22
@@ -42,9 +42,9 @@ _DAYS = {
 }
 
 
-def _examine_doubts(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_doubts(cursor: CursorWrapper, scope: Scope) -> Examined:
     sql = _DOUBTFUL_CALLS.replace("{day}", _DAYS[cursor.db.vendor])
-    rows = fetch_rows(cursor, sql, [now - LOOK_BACK, NUMBER])
+    rows = fetch_rows(cursor, sql, [scope.now - LOOK_BACK, NUMBER])
     return Examined(
         sum(int(row["calls"]) for row in rows),
         [

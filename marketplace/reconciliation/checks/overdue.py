@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from marketplace.billing import services as billing
 from marketplace.ledger import services as ledger
 from marketplace.metering import services as metering
-from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined
+from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined, Scope
 from marketplace.reconciliation.snapshot import fetch_rows
 
 # How late a schedule may be before its work counts as overdue.
@@ -38,11 +38,11 @@ WHERE state IN ('received', 'processing', 'failed') AND received_at < %s
 """
 
 
-def _examine_holds(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_holds(cursor: CursorWrapper, scope: Scope) -> Examined:
     pending = fetch_rows(
         cursor, "SELECT COUNT(*) AS n FROM ledger_hold WHERE state = 'pending'", []
     )
-    rows = fetch_rows(cursor, _OVERDUE_HOLDS, [now - GRACE])
+    rows = fetch_rows(cursor, _OVERDUE_HOLDS, [scope.now - GRACE])
     return Examined(
         int(pending[0]["n"]),
         [
@@ -62,7 +62,7 @@ def _sweep_holds(difference: Difference, now: datetime) -> str | None:
     return f"expired overdue holds, {swept} in this sweep" if swept else None
 
 
-def _examine_lots(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_lots(cursor: CursorWrapper, scope: Scope) -> Examined:
     expiring = fetch_rows(
         cursor,
         "SELECT COUNT(*) AS n FROM ledger_lot"
@@ -70,7 +70,7 @@ def _examine_lots(cursor: CursorWrapper, now: datetime) -> Examined:
         [],
     )
     # The sweep of lots runs every five minutes.
-    rows = fetch_rows(cursor, _OVERDUE_LOTS, [now - 2 * GRACE])
+    rows = fetch_rows(cursor, _OVERDUE_LOTS, [scope.now - 2 * GRACE])
     return Examined(
         int(expiring[0]["n"]),
         [
@@ -90,14 +90,14 @@ def _expire_lots(difference: Difference, now: datetime) -> str | None:
     return f"moved expired lots to breakage, {len(expired)} in this sweep" if expired else None
 
 
-def _examine_inbox(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_inbox(cursor: CursorWrapper, scope: Scope) -> Examined:
     waiting = fetch_rows(
         cursor,
         "SELECT COUNT(*) AS n FROM billing_inboxevent"
         " WHERE state IN ('received', 'processing', 'failed')",
         [],
     )
-    rows = fetch_rows(cursor, _STUCK_EVENTS, [now - GRACE, now])
+    rows = fetch_rows(cursor, _STUCK_EVENTS, [scope.now - GRACE, scope.now])
     return Examined(
         int(waiting[0]["n"]),
         [

@@ -6,7 +6,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.billing import services as billing
-from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined
+from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined, Scope
 from marketplace.reconciliation.snapshot import fetch_rows
 
 # Seen from our side: an order says paid, but its lot was never credited.
@@ -19,7 +19,7 @@ WHERE o.paid_at IS NOT NULL
 """
 
 
-def _examine_orders(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_orders(cursor: CursorWrapper, scope: Scope) -> Examined:
     orders = fetch_rows(cursor, "SELECT COUNT(*) AS n FROM billing_order", [])
     differences = [
         Difference(

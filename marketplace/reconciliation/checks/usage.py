@@ -1,11 +1,9 @@
 """Check 9: what was captured equals what the metered usage was charged."""
 
-from datetime import datetime
-
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
 
-from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined
+from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined, Scope
 from marketplace.reconciliation.snapshot import fetch_rows
 
 # A captured hold, its capture's entries out of the wallet, its call and the call's charge must
@@ -45,7 +43,7 @@ WHERE c.cost_millitokens <> COALESCE(g.amount_millitokens, 0)
 """
 
 
-def _examine_charges(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_charges(cursor: CursorWrapper, scope: Scope) -> Examined:
     differences = [
         Difference(
             f"hold:{row['public_id']}",

@@ -7,7 +7,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.ledger import services as ledger
-from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined
+from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined, Scope
 from marketplace.reconciliation.snapshot import fetch_rows
 
 _COUNT_WALLETS = "SELECT COUNT(*) AS n FROM ledger_wallet"
@@ -119,7 +119,7 @@ def _count_wallets(cursor: CursorWrapper) -> int:
     return int(fetch_rows(cursor, _COUNT_WALLETS, [])[0]["n"])
 
 
-def _examine_posted(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_posted(cursor: CursorWrapper, scope: Scope) -> Examined:
     rows = fetch_rows(cursor, _POSTED_AGAINST_ENTRIES, [])
     return Examined(
         _count_wallets(cursor),
@@ -135,7 +135,7 @@ def _examine_posted(cursor: CursorWrapper, now: datetime) -> Examined:
     )
 
 
-def _examine_chain(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_chain(cursor: CursorWrapper, scope: Scope) -> Examined:
     rows = fetch_rows(cursor, _CHAIN, [])
     return Examined(
         _count_wallets(cursor),
@@ -151,7 +151,7 @@ def _examine_chain(cursor: CursorWrapper, now: datetime) -> Examined:
     )
 
 
-def _examine_held(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_held(cursor: CursorWrapper, scope: Scope) -> Examined:
     differences = []
     for row in fetch_rows(cursor, _HELD_AGAINST_HOLDS, []):
         held, holds = int(row["held"]), int(row["holds"])
@@ -185,7 +185,7 @@ def _free_stray_reservation(difference: Difference, now: datetime) -> str | None
     return f"freed {freed} millitokens that no hold explains" if freed else None
 
 
-def _examine_lots(cursor: CursorWrapper, now: datetime) -> Examined:
+def _examine_lots(cursor: CursorWrapper, scope: Scope) -> Examined:
     differences = [
         Difference(
             wallet_subject(row),

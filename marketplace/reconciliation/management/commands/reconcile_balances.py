@@ -12,6 +12,8 @@ from marketplace.reconciliation.checks import BY_NUMBER
 from marketplace.reconciliation.models import Run
 from portal.kernel.clock import utc_now
 
+_NO_MOVEMENT = {"opening", "closing", "held", "movements", "gap"}
+
 
 class Command(BaseCommand):
     """Prints the equation and every check; exits 1 while a finding is open."""
@@ -31,6 +33,7 @@ class Command(BaseCommand):
         for _pass in range(options["passes"] - 1):
             time.sleep(0.5)
             run = services.reconcile_balances(trigger="command", now=utc_now())
+        services.announce_findings(now=utc_now())
         self._print(run)
         findings = list(selectors.list_findings())
         for finding in findings:
@@ -38,7 +41,9 @@ class Command(BaseCommand):
                 f"FINDING {finding.public_id} check {finding.check_number} {finding.subject}: "
                 f"{finding.detail} (at stake: {finding.at_stake_millitokens} millitokens)"
             )
-        if findings:
+        if run.error:
+            self.stdout.write(f"NOT ALL WAS CHECKED: {run.error}")
+        if findings or run.error:
             sys.exit(1)
         self.stdout.write("The books balance; no finding is open.")
 
@@ -47,12 +52,15 @@ class Command(BaseCommand):
             moved = " ".join(
                 f"{kind} {int(amount):+d}"
                 for kind, amount in terms.items()
-                if kind not in {"closing", "held", "movements", "gap"} and int(amount)
+                if kind not in _NO_MOVEMENT and int(amount)
             )
             self.stdout.write(
-                f"{unit}: {moved or 'no movements'} = {terms['movements']}; "
-                f"wallets {terms['closing']}, of which held {terms['held']}; gap {terms['gap']}"
+                f"{unit}: opening {terms['opening']} {moved or 'no movements'} = closing "
+                f"{terms['closing']}, of which held {terms['held']}; gap {terms['gap']}"
             )
+        for source, counts in run.intake.items():
+            said = ", ".join(f"{name} {count}" for name, count in counts.items())
+            self.stdout.write(f"usage from {source}: {said}")
         for row in run.checks:
             self.stdout.write(
                 f"{row['number']:>3} {BY_NUMBER[row['number']].title}: {row['examined']} examined, "

@@ -1,0 +1,144 @@
+"""What staff decide: who looks after a finding, how it ends, and which wallet is frozen."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts import services as accounts
+from accounts.models import User
+from marketplace.ledger import services as ledger
+from marketplace.ledger.models import Freeze, Wallet
+from marketplace.reconciliation.models import Finding, FindingState
+from marketplace.reconciliation.selectors import STAFF_FREEZE
+from portal.kernel.errors import Conflict, Rejected
+
+_LONGEST_REASON = 100
+
+
+class FindingAlreadyResolved(Conflict):
+    """This finding is resolved already."""
+
+    code = "finding_already_resolved"
+
+
+class NoteMissing(Rejected):
+    """A finding is resolved with a note that says what was found and done."""
+
+    code = "note_missing"
+
+
+class FreezeReasonMissing(Rejected):
+    """A wallet is frozen and freed with a reason."""
+
+    code = "freeze_reason_missing"
+
+
+class NotFrozenByStaff(Conflict):
+    """There is no such freeze by staff."""
+
+    code = "not_frozen_by_staff"
+
+
+def acknowledge_finding(
+    *, finding: Finding, user: User, actor: accounts.Actor, now: datetime
+) -> None:
+    """Say who looks after an open finding."""
+    with transaction.atomic(durable=True):
+        changed = Finding.objects.filter(pk=finding.pk, state=FindingState.OPEN).update(
+            state=FindingState.ACKNOWLEDGED, acknowledged_at=now, acknowledged_by=user
+        )
+        if not changed:
+            raise FindingAlreadyResolved(_("Only an open finding can be acknowledged."))
+        _audit(finding, "finding.acknowledged", {"state": "acknowledged"}, actor, now)
+
+
+def resolve_finding(
+    *, finding: Finding, note: str, user: User, actor: accounts.Actor, now: datetime
+) -> None:
+    """Close a finding with a note, and lift the freeze that it put on its wallet.
+
+    If the difference is still there, the next two runs open a new finding and freeze again.
+    """
+    if not note.strip():
+        raise NoteMissing(_("Say what was found and what was done."))
+    with transaction.atomic(durable=True):
+        changed = (
+            Finding.objects.filter(pk=finding.pk)
+            .exclude(state=FindingState.RESOLVED)
+            .update(
+                state=FindingState.RESOLVED, resolved_at=now, resolved_by=user, note=note.strip()
+            )
+        )
+        if not changed:
+            raise FindingAlreadyResolved(_("This finding is resolved already."))
+        if finding.froze_wallet:
+            reason = f"finding:{finding.public_id}"
+            for freeze in Freeze.objects.filter(reason=reason):
+                ledger.lift_freeze(wallet_pk=freeze.wallet_id, reason=reason)
+        _audit(finding, "finding.resolved", {"note": note.strip()}, actor, now)
+
+
+def freeze_wallet(*, wallet: Wallet, reason: str, actor: accounts.Actor, now: datetime) -> None:
+    """Refuse new holds of a wallet, for a reason that staff read (its tenant does not)."""
+    said = _say(reason)
+    with transaction.atomic(durable=True):
+        if ledger.freeze_wallet(wallet_pk=wallet.pk, reason=f"{STAFF_FREEZE}{said}", now=now):
+            _audit_freeze(wallet, "wallet.frozen", said, actor, now)
+
+
+def lift_freeze(
+    *, wallet: Wallet, freeze_pk: int, reason: str, actor: accounts.Actor, now: datetime
+) -> None:
+    """Take back a freeze that staff put; those of findings end with their findings."""
+    said = _say(reason)
+    with transaction.atomic(durable=True):
+        freeze = Freeze.objects.filter(
+            pk=freeze_pk, wallet=wallet, reason__startswith=STAFF_FREEZE
+        ).first()
+        if freeze is None or not ledger.lift_freeze(wallet_pk=wallet.pk, reason=freeze.reason):
+            raise NotFrozenByStaff(_("There is no such freeze by staff; it may be lifted already."))
+        _audit_freeze(wallet, "wallet.freeze_lifted", said, actor, now, before=freeze.reason)
+
+
+def _say(reason: str) -> str:
+    said = " ".join(reason.split())
+    if not said:
+        raise FreezeReasonMissing(_("Say why."))
+    return said[:_LONGEST_REASON]
+
+
+def _audit(
+    finding: Finding, action: str, after: dict[str, str], actor: accounts.Actor, now: datetime
+) -> None:
+    accounts.record_audit(
+        organisation=None,
+        actor=actor,
+        action=action,
+        target_id=finding.public_id,
+        target_label=str(finding),
+        before={"state": finding.state},
+        after=after,
+        now=now,
+    )
+
+
+def _audit_freeze(
+    wallet: Wallet,
+    action: str,
+    said: str,
+    actor: accounts.Actor,
+    now: datetime,
+    *,
+    before: str = "",
+) -> None:
+    accounts.record_audit(
+        organisation=None,
+        actor=actor,
+        action=action,
+        target_id=wallet.owner_key,
+        target_label=str(wallet),
+        before={"reason": before} if before else {},
+        after={"reason": said},
+        now=now,
+    )

@@ -1,0 +1,55 @@
+"""A busy, healthy book, and a hand that writes past every guard."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from marketplace.reconciliation import services
+from marketplace.reconciliation.models import Run
+from portal.kernel.clock import utc_now
+
+
+def run_once(**options: Any) -> Run:
+    return services.reconcile_balances(trigger="command", now=utc_now(), **options)
+
+
+def run_twice(**options: Any) -> Run:
+    run_once(**options)
+    return run_once(**options)
+
+
+def inject(sql: str, *parameters: Any) -> None:
+    """Write past every trigger, as the owner of the database could."""
+    with connection.cursor() as cursor:
+        drop_triggers()
+        cursor.execute(sql, [_adapt(value) for value in parameters])
+
+
+def drop_triggers() -> None:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal"
+            )
+            drop = 'DROP TRIGGER "{name}" ON {table}'
+        else:
+            cursor.execute("SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'")
+            drop = 'DROP TRIGGER "{name}"'
+        for table, name in cursor.fetchall():
+            cursor.execute(drop.format(table=table, name=name))
+
+
+def drop_constraint(table: str, name: str) -> None:
+    """Only PostgreSQL can; SQLite is told to overlook its CHECKs."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+        else:
+            cursor.execute("PRAGMA ignore_check_constraints = ON")
+
+
+def _adapt(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    return value
