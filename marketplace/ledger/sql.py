@@ -4,7 +4,10 @@ A set of rows travels as one JSON parameter, so that a statement's text never de
 there are: PostgreSQL prepares it once per connection, and SQLite caches it. In a statement,
 ``{rows}`` stands for that set, named ``v``; ``{lock}`` for PostgreSQL's row locks in the order of
 the query, which SQLite does not need inside BEGIN IMMEDIATE; ``{after}`` for what an earlier
-statement, executed together with this one, has just inserted.
+statement, executed together with this one, has just inserted; ``{among}SELECT …{end}`` for IN.
+
+PostgreSQL looks again at a row that it had to wait for, and may then lose it from a semi-join; an
+array, computed once before any lock, loses none. So ``{among}`` wherever rows are locked.
 """
 
 from collections.abc import Iterable, Sequence
@@ -58,12 +61,18 @@ class Statement:
         self.sets = text.count("{rows}")
         self.writes = not text.lstrip().startswith("SELECT")
         self.sqlite = (
-            text.replace("{rows}", sqlite).replace("{lock}", "").replace("{after}", earlier)
+            text.replace("{rows}", sqlite)
+            .replace("{lock}", "")
+            .replace("{after}", earlier)
+            .replace("{among}", "IN (")
+            .replace("{end}", ")")
         )
         self.postgresql = (
             text.replace("{rows}", postgresql)
             .replace("{lock}", lock)
             .replace("{after}", f"new_{earlier}")
+            .replace("{among}", "= ANY (ARRAY(")
+            .replace("{end}", "))")
         )
 
 

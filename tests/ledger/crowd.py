@@ -96,6 +96,23 @@ def race_for_holds(number: int, *, hold_ids: list[str], against: str) -> list[st
     return won
 
 
+def capture_in_batches(number: int, *, workers: int) -> int:
+    """Capture this worker's share of the holds, in the order of their wallets."""
+    from marketplace.ledger import services as ledger
+    from marketplace.ledger.models import Hold
+    from tests.ledger import cast
+
+    hold_ids = list(Hold.objects.order_by("pk").values_list("public_id", flat=True))
+    each = len(hold_ids) // workers
+    mine = hold_ids[number * each : (number + 1) * each]
+    captured = 0
+    for start in range(0, len(mine), 20):
+        costs = [cast.cost(hold_id, 10) for hold_id in mine[start : start + 20]]
+        results = ledger.capture_holds(costs, now=cast.NOW)
+        captured += sum(result.captured_millitokens for result in results)
+    return captured
+
+
 def mix(number: int, *, turns: int) -> int:
     """Anything, in batches over several tenants and limits, in any order."""
     from marketplace.ledger import services as ledger

@@ -53,15 +53,15 @@ _LOCK_DUE_HOLDS = Statement(
     lock="h SKIP LOCKED",
 )
 _LOCK_WALLETS_CONCERNED = Statement(
-    f"SELECT {_WALLET_COLUMNS} FROM ledger_wallet w WHERE w.id IN ({_WALLETS_CONCERNED}) "
-    "ORDER BY w.id {lock}",
+    f"SELECT {_WALLET_COLUMNS} FROM ledger_wallet w "
+    f"WHERE w.id {{among}}{_WALLETS_CONCERNED}{{end}} ORDER BY w.id {{lock}}",
     columns=_PUBLIC_ID,
     lock="w",
 )
 _LOCK_LIMITS_CONCERNED = Statement(
-    f"SELECT {_LIMIT_COLUMNS} FROM ledger_limit l WHERE l.id IN ("
+    f"SELECT {_LIMIT_COLUMNS} FROM ledger_limit l WHERE l.id {{among}}"
     "SELECT x.limit_id FROM {rows} JOIN ledger_hold h ON h.public_id = v.public_id "
-    "JOIN ledger_holdlimit x ON x.hold_id = h.id) ORDER BY l.id {lock}",
+    "JOIN ledger_holdlimit x ON x.hold_id = h.id{end} ORDER BY l.id {lock}",
     columns=_PUBLIC_ID,
     lock="l",
 )
@@ -155,7 +155,7 @@ def _is_public_id(text: str) -> bool:
 
 
 def find_due_holds(now: datetime, most: int) -> list[str]:
-    """Lock pending holds past their expiry, at most so many, skipping what others have locked."""
+    """Pending holds past their expiry, at most so many, without those that others have locked."""
     return [row[1] for row in run(_LOCK_DUE_HOLDS, [(now, most)])]
 
 
