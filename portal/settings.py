@@ -220,6 +220,12 @@ SELLER_EMAIL = env.str("SELLER_EMAIL", default="")
 # How long before it takes effect a price rise of a live service is announced.
 PRICE_RISE_NOTICE_DAYS = env.int("PRICE_RISE_NOTICE_DAYS", default=7)
 
+# --- Proofs of the ledger -----------------------------------------------------------------
+# Where the heads of checkpoints are kept, out of reach of who can edit the database.
+LEDGER_HEADS_FILE = env.str("LEDGER_HEADS_FILE", default="")
+LEDGER_HEADS_WEBHOOK_URL = env.str("LEDGER_HEADS_WEBHOOK_URL", default="")
+LEDGER_HEADS_WEBHOOK_SECRET = env.str("LEDGER_HEADS_WEBHOOK_SECRET", default="")
+
 # --- Demo providers -----------------------------------------------------------------------
 # Real small models that `make up` serves on 127.0.0.1 (the `demo` extra).
 DEMO_CHAT_PORT = env.int("DEMO_CHAT_PORT", default=8011)

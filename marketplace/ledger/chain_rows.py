@@ -63,11 +63,11 @@ class EntryRow(NamedTuple):
         return record
 
 
-def _columns(vendor: str, *, chain: str, seq: str) -> str:
-    """The SELECT list of EntryRow over _JOINS; ``chain`` and ``seq`` are expressions."""
+def entry_columns(vendor: str, *, chain: str, seq: str) -> str:
+    """The SELECT list of EntryRow over ENTRY_JOINS; ``chain`` and ``seq`` are expressions."""
     moments = ("t.effective_at", "t.recorded_at", "g.granted_at", "g.expires_at")
     effective_at, recorded_at, granted_at, expires_at = (
-        _MOMENTS[vendor].format(column=column) for column in moments
+        moment_text(vendor, column) for column in moments
     )
     columns = (
         chain,
@@ -102,12 +102,17 @@ def _columns(vendor: str, *, chain: str, seq: str) -> str:
     return ", ".join(columns)
 
 
+def moment_text(vendor: str, column: str) -> str:
+    """An expression for a time as text in UTC, "2026-11-03T10:05:00.000000Z"."""
+    return _MOMENTS[vendor].format(column=column)
+
+
 def _account(table: str) -> str:
     return f"{table}.kind || ':' || {table}.owner_key || ':' || {table}.unit"
 
 
-_OPERATOR_CHAIN = "'operator:' || d.unit"
-_JOINS = """
+OPERATOR_CHAIN = "'operator:' || d.unit"
+ENTRY_JOINS = """
 JOIN ledger_transaction t ON t.id = e.transaction_id
 JOIN ledger_account d ON d.id = e.debit_account_id
 JOIN ledger_account c ON c.id = e.credit_account_id
@@ -132,17 +137,17 @@ _BURNS = {
     "sqlite": _BURN.format(aggregate="group_concat"),
 }
 
-_WALLET_CHAIN = _account("a")
-_WALLET_JOINS = f"""
+WALLET_CHAIN = _account("a")
+WALLET_JOINS = f"""
 JOIN ledger_wallet w ON w.id = e.wallet_id
 JOIN ledger_account a ON a.id = w.account_id
-{_JOINS}
+{ENTRY_JOINS}
 """
 _RANGES = {
     vendor: Statement(
-        f"SELECT {_columns(vendor, chain=_WALLET_CHAIN, seq='e.wallet_seq')} "
+        f"SELECT {entry_columns(vendor, chain=WALLET_CHAIN, seq='e.wallet_seq')} "
         "FROM {rows} JOIN ledger_entry e ON e.wallet_id = v.wallet_id "
-        f"AND e.wallet_seq BETWEEN v.first AND v.last {_WALLET_JOINS} "
+        f"AND e.wallet_seq BETWEEN v.first AND v.last {WALLET_JOINS} "
         "ORDER BY e.wallet_id, e.wallet_seq",
         columns="wallet_id bigint, first bigint, last bigint",
     )
@@ -150,8 +155,8 @@ _RANGES = {
 }
 _NEW_OF_OPERATOR = {
     vendor: Statement(
-        f"SELECT e.id, {_columns(vendor, chain=_OPERATOR_CHAIN, seq='0')} "
-        f"FROM ledger_entry e {_JOINS} WHERE e.wallet_id IS NULL "
+        f"SELECT e.id, {entry_columns(vendor, chain=OPERATOR_CHAIN, seq='0')} "
+        f"FROM ledger_entry e {ENTRY_JOINS} WHERE e.wallet_id IS NULL "
         "AND NOT EXISTS (SELECT 1 FROM ledger_sealedentry s WHERE s.entry_id = e.id) "
         "ORDER BY e.id LIMIT (SELECT v.most FROM {rows})",
         columns="most bigint",

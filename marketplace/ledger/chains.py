@@ -9,11 +9,10 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from marketplace.ledger.chain_rows import EntryRow
 from marketplace.ledger.merkle import hash_leaf
-from marketplace.ledger.models import Checkpoint, Unit
+from marketplace.ledger.models import Unit
 
 OPERATOR_CHAINS = tuple(f"operator:{unit}" for unit in Unit.values)
 NO_HASH = "0" * 64
@@ -59,26 +58,22 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def hash_state(*, chain: str, seq: int, posted: int, head: str) -> bytes:
+def hash_state(chain: str, seq: int, posted: int, head: str) -> bytes:
     """The leaf of a chain's state in the Merkle tree."""
     state = {"chain": chain, "seq": seq, "posted": str(posted), "head": head}
     return hash_leaf(canonical(state))
 
 
-def describe_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
-    """A checkpoint's header: what its hash is made of."""
-    return {
-        "number": checkpoint.number,
-        "sealed_at": format_moment(checkpoint.sealed_at),
-        "previous": checkpoint.previous,
-        "root": checkpoint.root,
-        "chains": checkpoint.chains,
+def hash_header(number: int, sealed_at: str, previous: str, root: str, chains: int) -> str:
+    """The hash of a checkpoint; the time as text, as ``format_moment`` writes it."""
+    header = {
+        "number": number,
+        "sealed_at": sealed_at,
+        "previous": previous,
+        "root": root,
+        "chains": chains,
     }
-
-
-def hash_checkpoint(checkpoint: Checkpoint) -> str:
-    """The hash that the checkpoint must have."""
-    return hashlib.sha256(canonical(describe_checkpoint(checkpoint))).hexdigest()
+    return hashlib.sha256(canonical(header)).hexdigest()
 
 
 def format_moment(moment: datetime) -> str:

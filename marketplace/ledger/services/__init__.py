@@ -24,6 +24,14 @@ from marketplace.ledger.services.commands import (
 from marketplace.ledger.services.extensions import extend_holds
 from marketplace.ledger.services.freezes import freeze_wallet, lift_freeze
 from marketplace.ledger.services.grants import GrantedDifferently, WalletFull, grant_lot
+from marketplace.ledger.services.heads import (
+    Head,
+    HeadsDisagree,
+    append_heads,
+    deliver_heads,
+    find_missing_heads,
+    parse_head,
+)
 from marketplace.ledger.services.holds import place_holds
 from marketplace.ledger.services.lot_expiry import expire_lots
 from marketplace.ledger.services.postings import (
@@ -38,6 +46,7 @@ from marketplace.ledger.services.reversals import (
     reverse_transaction,
 )
 from marketplace.ledger.services.sealing import seal_entries
+from marketplace.ledger.services.verification import Equation, Verification, verify_ledger
 from marketplace.ledger.sql import StateChanged
 
 __all__ = [
@@ -47,10 +56,13 @@ __all__ = [
     "CaptureRequest",
     "CaptureResult",
     "Credit",
+    "Equation",
     "ExpiredHold",
     "ExpiredLot",
     "GrantResult",
     "GrantedDifferently",
+    "Head",
+    "HeadsDisagree",
     "HoldRequest",
     "HoldResult",
     "LimitDemand",
@@ -61,19 +73,25 @@ __all__ = [
     "StateChanged",
     "UnknownHold",
     "UnknownTransaction",
+    "Verification",
     "WalletFull",
+    "append_heads",
     "capture_holds",
+    "deliver_heads",
     "expire_holds",
     "expire_lots",
     "extend_holds",
     "find_broken_seals",
+    "find_missing_heads",
     "free_stray_reservation",
     "freeze_wallet",
     "grant_lot",
     "lift_freeze",
+    "parse_head",
     "place_holds",
     "post_transaction",
     "release_holds",
     "reverse_transaction",
     "seal_entries",
+    "verify_ledger",
 ]

@@ -20,7 +20,8 @@ from marketplace.ledger.chains import (
     OPERATOR_CHAINS,
     Chain,
     ChainBroken,
-    hash_checkpoint,
+    format_moment,
+    hash_header,
     hash_state,
 )
 from marketplace.ledger.merkle import MerkleTree
@@ -101,7 +102,13 @@ def _seal_some(now: datetime, broken: set[int]) -> Checkpoint | None:
         root=_compute_root(grown, chains),
         chains=chains,
     )
-    checkpoint.hash = hash_checkpoint(checkpoint)
+    checkpoint.hash = hash_header(
+        checkpoint.number,
+        format_moment(now),
+        checkpoint.previous,
+        checkpoint.root,
+        checkpoint.chains,
+    )
     try:
         with atomic():
             _write(checkpoint, grown)
@@ -218,13 +225,11 @@ def _compute_root(grown: Iterable[_Growth], chains: int) -> str:
     """Over the latest state of all chains, the grown ones as they are now."""
     leaves = [b""] * chains
     for leaf, chain, seq, posted, head in _read_leaves():
-        leaves[leaf] = hash_state(chain=chain, seq=seq, posted=posted, head=head)
+        leaves[leaf] = hash_state(chain, seq, posted, head)
     for growth in grown:
         now = growth.chain
         assert growth.leaf is not None
-        leaves[growth.leaf] = hash_state(
-            chain=now.name, seq=now.seq, posted=now.posted, head=now.head
-        )
+        leaves[growth.leaf] = hash_state(now.name, now.seq, now.posted, now.head)
     return MerkleTree(leaves).root.hex()
 
 
