@@ -68,7 +68,7 @@ class PostgresServer:
         return f"postgres://postgres@/postgres?host={quote(str(self.folder / 'socket'))}"
 
     def start(self) -> None:
-        binaries = self._copy_binaries()
+        self.binaries = binaries = self._copy_binaries()
         data, sockets = self.folder / "data", self.folder / "socket"
         for path in (data, sockets):
             path.mkdir(mode=0o700)

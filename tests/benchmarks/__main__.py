@@ -72,6 +72,7 @@ def _measure(parts: list[str], server: PostgresServer, upstream_port: int, *, qu
     # Their models can be imported only now that Django is set up.
     from tests.benchmarks.gateway_speed import measure_gateway
     from tests.benchmarks.page_speed import measure_pages
+    from tests.benchmarks.shared_commits import measure_shared_commits
     from tests.benchmarks.write_door import measure_write_door
 
     if "gateway" in parts:
@@ -82,7 +83,8 @@ def _measure(parts: list[str], server: PostgresServer, upstream_port: int, *, qu
             repeats=1 if quick else 3,
         )
     if "ledger" in parts:
-        measure_write_door(operations=320 if quick else 3200)
+        owner = measure_write_door(operations=320 if quick else 3200)
+        measure_shared_commits(server, owner=owner, seconds=1 if quick else 4)
     if "pages" in parts:
         if quick:
             measure_pages(calls=20_000, services=20, requests=20)

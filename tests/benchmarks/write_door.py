@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,8 +37,11 @@ class Work:
     do: Callable[[Sequence[Any]], None]
 
 
-def measure_write_door(*, operations: int) -> None:
-    """Prints a table; ``operations`` are those of one run, over all its callers."""
+def measure_write_door(*, operations: int) -> str:
+    """Prints a table; ``operations`` are those of one run, over all its callers.
+
+    Returns an owner with a wallet of plenty, and a row in ``benchmark_row``.
+    """
     print_heading("Holds and captures through the ledger's write door")
     owners = [f"org_benchmark{number:04}" for number in range(WALLETS)]
     _fill_wallets(owners)
@@ -59,6 +63,7 @@ def measure_write_door(*, operations: int) -> None:
                 )
     print_table(["operation", "callers", "wallets", "per second", "p50 ms", "p95 ms"], rows)
     print("Callers are processes, each with one connection; latencies are those of a commit.")
+    return owners[0]
 
 
 def _fill_wallets(owners: Sequence[str]) -> None:
@@ -81,7 +86,8 @@ def _make_baseline_tables() -> None:
         cursor.execute("INSERT INTO benchmark_row SELECT owner_key, 0 FROM ledger_wallet")
 
 
-def _hold_request(owner: str) -> ledger.HoldRequest:
+def hold_request(owner: str) -> ledger.HoldRequest:
+    """A hold of ``AMOUNT`` under a key of its own."""
     now = utc_now()
     return ledger.HoldRequest(
         owner_key=owner,
@@ -101,7 +107,7 @@ def _prepare_owners(owners: Sequence[str], count: int) -> list[Any]:
 
 def _prepare_holds(owners: Sequence[str], count: int) -> list[Any]:
     """Ids of holds to capture, in the order of the wallets."""
-    wanted = [_hold_request(owner) for owner in _prepare_owners(owners, count)]
+    wanted = [hold_request(owner) for owner in _prepare_owners(owners, count)]
     held: list[Any] = []
     for start in range(0, count, 500):
         results = ledger.place_holds(wanted[start : start + 500], now=utc_now())
@@ -115,22 +121,26 @@ def _commit(owners: Sequence[Any]) -> None:
 
 
 def _place(owners: Sequence[Any]) -> None:
-    results = ledger.place_holds([_hold_request(owner) for owner in owners], now=utc_now())
+    results = ledger.place_holds([hold_request(owner) for owner in owners], now=utc_now())
     assert all(result.outcome == "held" for result in results)
 
 
-def _capture(holds: Sequence[Any]) -> None:
-    requests = [
+def capture_requests(hold_ids: Sequence[str]) -> list[ledger.CaptureRequest]:
+    """Captures of whole holds, 90 % to one provider."""
+    return [
         ledger.CaptureRequest(
-            hold_id=hold,
+            hold_id=hold_id,
             amount_millitokens=AMOUNT,
             payee=_PROVIDER,
             share_basis_points=9000,
             reference="call:benchmark",
         )
-        for hold in holds
+        for hold_id in hold_ids
     ]
-    results = ledger.capture_holds(requests, now=utc_now())
+
+
+def _capture(holds: Sequence[Any]) -> None:
+    results = ledger.capture_holds(capture_requests(holds), now=utc_now())
     assert all(result.outcome == "captured" for result in results)
 
 
@@ -166,7 +176,10 @@ def _run(
     go.set()
     times: list[float] = []
     for _process in processes:
-        times += results.get(timeout=_GO_SECONDS * 10)
+        result = results.get(timeout=_GO_SECONDS * 10)
+        if isinstance(result, str):
+            raise RuntimeError(f"A caller failed:\n{result}")
+        times += result
     seconds = time.perf_counter() - started_at
     for process in processes:
         process.join()
@@ -177,10 +190,18 @@ def _call(work: Work, items: list[Any], ready: Any, go: Any, results: Any) -> No
     connection.ensure_connection()
     ready.release()
     go.wait(_GO_SECONDS)
+    try:
+        results.put(_time_each(work, items))
+    except Exception:
+        # The parent waits for an answer of each.
+        results.put(traceback.format_exc())
+    connection.close()
+
+
+def _time_each(work: Work, items: list[Any]) -> list[float]:
     times = []
     for start in range(0, len(items) - work.size + 1, work.size):
         started_at = time.perf_counter()
         work.do(items[start : start + work.size])
         times.append(time.perf_counter() - started_at)
-    results.put(times)
-    connection.close()
+    return times
