@@ -26,6 +26,8 @@ from tests.ledger.cast import (
 
 pytestmark = pytest.mark.django_db
 
+TOMORROW = NOW + timedelta(days=1)
+
 
 def balance(kind: str, owner: str = ledger.OPERATOR, unit: str = "live") -> int:
     return selectors.get_account_balance(kind=kind, owner_key=owner, unit=unit)
@@ -290,6 +292,17 @@ def test_batch_over_many_tenants() -> None:
     assert {result.captured_millitokens for result in results} == {70}
     assert [wallet(f"org_{n}").posted_millitokens for n in range(5)] == [790] * 5
     assert balance("payable", PROVIDER) == 15 * 63
+    audit()
+
+
+def test_overruns_in_one_batch_share_what_is_spendable() -> None:
+    grant(1000)
+    late, one, two = hold(200), hold(100, expires_at=TOMORROW), hold(100, expires_at=TOMORROW)
+    ledger.expire_holds(now=LATER)
+    requests = [cost(late, 300), cost(one, 600), cost(two, 700)]
+    results = ledger.capture_holds(requests, now=LATER)
+    assert [figures(result) for result in results] == [(300, 0, 0), (600, 0, 0), (100, 0, 600)]
+    assert wallet().posted_millitokens == 0
     audit()
 
 

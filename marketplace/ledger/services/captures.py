@@ -107,18 +107,14 @@ def _capture_fresh(
     draft = Draft(now)
     needy = [hold for hold, request in asked if _needs_more(hold, request)]
     expire_due_lots(draft, wallets_of(needy, locked.generals))
-    taken = [
-        (hold, request, _take(draft, hold, locked.generals, request.amount_millitokens))
-        for hold, request in asked
-    ]
     accounts = dict(locked.accounts)
-    wanted = {key for hold, request, _takes in taken for key in _sides(hold, request)}
-    if missing := wanted - accounts.keys():
-        accounts |= resolve_accounts(missing)
-    posted = {
-        hold.public_id: _post(draft, hold, request, takes, accounts)
-        for hold, request, takes in taken
-    }
+    posted = {}
+    for hold, request in asked:
+        # Taken and posted one by one: what the next may take depends on both.
+        takes = _take(draft, hold, locked.generals, request.amount_millitokens)
+        if missing := _sides(hold, request).keys() - accounts.keys():
+            accounts |= resolve_accounts(missing)
+        posted[hold.public_id] = _post(draft, hold, request, takes, accounts)
     pks = draft.flush()
     return {
         hold_id: replace(result, transaction_pk=pks.get(result.transaction_id))
