@@ -10,6 +10,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from accounts.models import Organisation
 from marketplace.ledger import selectors as ledger
+from marketplace.ledger import services as ledger_services
 from marketplace.ledger.models import Entry, Hold, Limit, Wallet
 from marketplace.metering import selectors
 from marketplace.metering import services as metering
@@ -395,3 +396,30 @@ def test_events_and_charges_never_change(meter: Meter) -> None:
         with pytest.raises(DatabaseError), transaction.atomic():
             rows._raw_delete(rows.db)
     assert everything() == before
+
+
+def test_a_broken_wallet_keeps_no_others_calls_from_being_swept(
+    meter: Meter, globex: Organisation
+) -> None:
+    give_tokens(globex)
+    theirs = meter.open(key=meter.authenticated(make_key(globex)[1]))
+    broken = meter.open()
+    later = utc_now() + timedelta(hours=1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE ledger_wallet SET held_millitokens = 0 WHERE owner_key = %s",
+            [meter.acme.public_id],
+        )
+    assert metering.sweep_open_calls(now=later) == 1
+    assert Call.objects.get(pk=theirs.call_pk).status == "lost"
+    assert Call.objects.get(pk=broken.call_pk).status == "open"
+    assert Hold.objects.get(public_id=broken.hold_id).state == "pending"
+    assert metering.sweep_open_calls(now=later) == 0
+
+
+def test_a_sweep_that_died_half_way_is_made_good(meter: Meter) -> None:
+    opened = meter.open()
+    later = utc_now() + timedelta(hours=1)
+    ledger_services.expire_holds(now=later)
+    assert metering.sweep_open_calls(now=later) == 1
+    assert Call.objects.get(pk=opened.call_pk).status == "lost"

@@ -8,12 +8,11 @@ is pinned nothing of the wallet is spendable (posted = held), so no new hold can
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from django.db.transaction import atomic
-
 from marketplace.ledger.models import AccountKind, TransactionKind
 from marketplace.ledger.services.accounts import resolve_accounts
 from marketplace.ledger.services.commands import OPERATOR, ExpiredLot
 from marketplace.ledger.services.draft import Draft, Heading, Line, hash_request
+from marketplace.ledger.services.isolation import sweep
 from marketplace.ledger.services.reads import load_lots, lock_wallets
 from marketplace.ledger.services.rows import WalletRow
 from marketplace.ledger.sql import Statement, run
@@ -33,18 +32,25 @@ _DUE_WALLETS = Statement(
 
 
 def expire_lots(*, now: datetime) -> list[ExpiredLot]:
-    """Expire every lot that is due, some wallets per commit; safe to repeat and to interrupt."""
+    """Expire every lot that is due, some wallets per commit; safe to repeat and to interrupt.
+
+    A wallet that is broken stays as it is and is logged; the others' lots expire.
+    """
     expired: list[ExpiredLot] = []
     after = 0
     while True:
         due = [row[0] for row in run(_DUE_WALLETS, [(now, after, _WALLETS_PER_COMMIT)])]
         if not due:
             return expired
-        with atomic():
-            draft = Draft(now)
-            expired += _expire(draft, list(lock_wallets(due).values()))
-            draft.flush()
+        expired += sweep(due, lambda ids: _expire_in(ids, now), what="expire lots")
         after = due[-1]
+
+
+def _expire_in(wallet_ids: Sequence[int], now: datetime) -> list[ExpiredLot]:
+    draft = Draft(now)
+    expired = _expire(draft, list(lock_wallets(wallet_ids).values()))
+    draft.flush()
+    return expired
 
 
 def expire_due_lots(draft: Draft, wallets: Iterable[WalletRow]) -> list[ExpiredLot]:

@@ -9,6 +9,7 @@ from marketplace.ledger.models import HoldState
 from marketplace.ledger.services import reads
 from marketplace.ledger.services.commands import ExpiredHold
 from marketplace.ledger.services.draft import Draft
+from marketplace.ledger.services.isolation import sweep
 from marketplace.ledger.services.rows import HoldRow
 
 
@@ -27,14 +28,23 @@ def release_holds(hold_ids: Sequence[str], *, now: datetime) -> list[bool]:
 
 
 def expire_holds(*, now: datetime, limit: int = 500) -> list[ExpiredHold]:
-    """Expire pending holds past their time, the oldest first, at most ``limit`` in one commit.
+    """Expire all pending holds past their time, the oldest first, at most ``limit`` in one commit.
 
-    Holds that another process is resolving at this instant are skipped. Call again while the
-    answer is full.
+    Skipped are holds that another process is resolving at this instant, and those whose wallet or
+    limit is broken: they stay as they are, are logged, and don't keep others waiting.
     """
-    with atomic(savepoint=False):
-        holds = _resolve(reads.find_due_holds(now, limit), HoldState.EXPIRED, now)
-    return [ExpiredHold(hold.id, hold.public_id, hold.reference) for hold in holds]
+    expired: list[ExpiredHold] = []
+    stuck: set[str] = set()
+    while due := _find_due(now, limit, stuck):
+        holds = sweep(due, lambda ids: _resolve(ids, HoldState.EXPIRED, now), what="expire holds")
+        expired += [ExpiredHold(hold.id, hold.public_id, hold.reference) for hold in holds]
+        stuck |= set(due) - {hold.public_id for hold in holds}
+    return expired
+
+
+def _find_due(now: datetime, limit: int, stuck: set[str]) -> list[str]:
+    found = reads.find_due_holds(now, limit + len(stuck))
+    return [hold_id for hold_id in found if hold_id not in stuck]
 
 
 def _resolve(hold_ids: Sequence[str], state: HoldState, now: datetime) -> list[HoldRow]:

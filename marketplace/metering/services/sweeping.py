@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db.models import QuerySet
 
 from marketplace.ledger import services as ledger
+from marketplace.ledger.models import HoldState
 from marketplace.metering.models import Call, CallStatus
 
 BATCH = 500
@@ -29,23 +30,21 @@ def sweep_open_calls(*, now: datetime) -> int:
     Returns how many calls were given up. Their cost is 0; a late report of what was used still
     closes them.
     """
-    swept = 0
-    while True:
-        with transaction.atomic():
-            expired = ledger.expire_holds(now=now, limit=BATCH)
-            swept += _mark_lost([hold.hold_pk for hold in expired], now)
-        if len(expired) < BATCH:
-            break
-    with transaction.atomic():
-        # Calls that can cost nothing have no hold to expire.
-        return swept + Call.objects.filter(
-            status=CallStatus.OPEN, hold=None, started_at__lt=now - longest_call()
-        ).update(status=CallStatus.LOST, error_code=LOST_CODE, ended_at=now)
-
-
-def _mark_lost(hold_pks: list[int], now: datetime) -> int:
-    if not hold_pks:
-        return 0
-    return Call.objects.filter(hold_id__in=hold_pks, status=CallStatus.OPEN).update(
-        status=CallStatus.LOST, error_code=LOST_CODE, ended_at=now
+    ledger.expire_holds(now=now, limit=BATCH)
+    still_open = Call.objects.filter(status=CallStatus.OPEN)
+    # By what is stored, not by what was just expired: a sweep that died in between is made good.
+    swept = _mark_lost(still_open.filter(hold__state=HoldState.EXPIRED), now)
+    # Calls that can cost nothing have no hold to expire.
+    return swept + _mark_lost(
+        still_open.filter(hold=None, started_at__lt=now - longest_call()), now
     )
+
+
+def _mark_lost(calls: QuerySet[Call], now: datetime) -> int:
+    marked = 0
+    while pks := list(calls.values_list("pk", flat=True)[:BATCH]):
+        # The state is asked again: one of them may be closed at this moment.
+        marked += Call.objects.filter(pk__in=pks, status=CallStatus.OPEN).update(
+            status=CallStatus.LOST, error_code=LOST_CODE, ended_at=now
+        )
+    return marked
