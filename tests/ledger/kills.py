@@ -21,7 +21,7 @@ def main() -> None:
 
     django.setup()
     report = {}
-    for name in ("place", "capture", "late", "release", "grant", "expire", "reverse"):
+    for name in ("place", "capture", "late", "release", "grant", "expire", "reverse", "seal"):
         report[name] = _kill_everywhere(name)
     sys.stdout.write(json.dumps(report) + "\n")
 
@@ -63,6 +63,8 @@ def _prepare(name: str, owner: str) -> Operation:
     if name == "grant":
         return lambda: [bool(grant())]
     grant()
+    if name == "seal":
+        return lambda: [len(ledger.seal_entries(now=cast.NOW))]
     if name == "expire":
         now = cast.NOW + timedelta(days=2)
         return lambda: [lot.amount_millitokens for lot in ledger.expire_lots(now=now)]
@@ -135,9 +137,14 @@ def _run_in_child(operation: Operation, fatal: int) -> bool:
 
 
 def _audit() -> None:
+    from django.db import connection
+
+    from marketplace.ledger import services as ledger
     from tests.ledger.auditor import audit
 
     audit()
+    with connection.cursor() as cursor:
+        assert ledger.find_broken_seals(cursor) == []
 
 
 if __name__ == "__main__":

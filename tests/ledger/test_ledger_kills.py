@@ -16,6 +16,7 @@ ANSWERS = {
     "grant": ([True], [True]),
     "expire": ([1000], []),
     "reverse": ([True], [False]),
+    "seal": ([1], [0]),
 }
 
 

@@ -14,10 +14,14 @@ from marketplace.ledger.models import (
     Checkpoint,
     Entry,
     SealedEntry,
+    Wallet,
     WalletCheckpoint,
 )
-from tests.ledger.auditor import read_books
+from tests.databases import CommittedDatabase
+from tests.ledger import crowd
+from tests.ledger.auditor import audit, read_books
 from tests.ledger.cast import GLOBEX, LATER, NOW, PROVIDER, capture, grant, hold, wallet
+from tests.ledger.crowd import run_crowd
 
 LOT: dict[str, Any] = {"days": 30, "paid_minor": 95, "currency": "USD", "reason": "给 Acme"}
 
@@ -244,3 +248,23 @@ def test_records_name_holds_and_reversals_by_their_public_ids(db: None) -> None:
     assert records[1]["hold"] == hold_id
     assert records[-1]["reverses"] == result.transaction_id
     assert records[-1]["reversal_no"] == 1
+
+
+def test_sealing_while_others_write(committed_db: CommittedDatabase) -> None:
+    """Two sealers and six writers at once, as processes: one chain, and everything in it."""
+    for number in range(4):
+        grant(1500, owner=f"org_{number}")
+        grant(300, owner=f"org_{number}", scope="service:1")
+    counts = run_crowd(committed_db, crowd.mix_or_seal, 8, turns=15, sealers=2)
+    seal()
+    numbers = list(Checkpoint.objects.order_by("number").values_list("number", flat=True))
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert sum(counts[:2]) <= len(numbers) <= sum(counts[:2]) + 1
+    with connection.cursor() as cursor:
+        assert ledger.find_broken_seals(cursor) == []
+    for item in Wallet.objects.all():
+        state = item.sealed_states.order_by("-seq").first()
+        assert state is not None
+        assert (state.seq, state.posted_millitokens) == (item.seq, item.posted_millitokens)
+    assert not Entry.objects.filter(wallet=None, sealed=None).exists()
+    audit()
