@@ -1,7 +1,7 @@
 # Two commands on a fresh machine (Python 3.11 or newer, make): `make up` and `make test`.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up test test-sqlite test-postgresql test-browser lint bench lock messages demo
+.PHONY: help up test test-sqlite test-postgresql test-browser soak lint bench lock messages demo
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -13,6 +13,7 @@ UV_LOCK := uv pip compile --quiet --universal --generate-hashes --no-header
 help:
 	@echo "make up        start everything: http://localhost:8000 (another port: PORT=8080 make up)"
 	@echo "make test      the whole suite: SQLite, a throw-away PostgreSQL, browser journeys"
+	@echo "make soak      three minutes of calls and purchases while processes are killed (SOAK_SECONDS)"
 	@echo "make lint      style, types, imports, templates, migrations, deployment, translations"
 	@echo "make bench     measure; prints ratios and writes nothing"
 	@echo "make lock      resolve the dependencies anew (needs uv)"
@@ -31,6 +32,9 @@ test-postgresql: $(VENV)/installed-dev $(VENV)/installed-demo
 
 test-browser: $(VENV)/installed-dev $(VENV)/installed-demo
 	$(PYTEST) -q -n 2 -rs -m browser --database=sqlite
+
+soak: $(VENV)/installed-dev
+	$(PYTHON) -m tests.soak
 
 lint: $(VENV)/installed-dev
 	@.ci/checks
