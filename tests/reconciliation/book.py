@@ -7,6 +7,7 @@ from django.db import connection
 
 from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Run
+from portal.kernel import immutability
 from portal.kernel.clock import utc_now
 
 
@@ -20,10 +21,11 @@ def run_twice(**options: Any) -> Run:
 
 
 def inject(sql: str, *parameters: Any) -> None:
-    """Write past every trigger, as the owner of the database could."""
+    """Write past every trigger, as the owner of the database could, who then puts them back."""
+    drop_triggers()
     with connection.cursor() as cursor:
-        drop_triggers()
         cursor.execute(sql, [_adapt(value) for value in parameters])
+    immutability.install_guards(connection)
 
 
 def drop_triggers() -> None:

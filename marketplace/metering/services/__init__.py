@@ -9,6 +9,7 @@ from marketplace.metering.commands import (
 )
 from marketplace.metering.services.closing import UsageNotPossible, close_calls
 from marketplace.metering.services.opening import extend_call, open_calls
+from marketplace.metering.services.repairs import write_missing_charge
 from marketplace.metering.services.rolling_up import roll_up_usage
 from marketplace.metering.services.sweeping import longest_call, sweep_open_calls
 
@@ -25,4 +26,5 @@ __all__ = [
     "open_calls",
     "roll_up_usage",
     "sweep_open_calls",
+    "write_missing_charge",
 ]

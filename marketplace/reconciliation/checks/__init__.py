@@ -3,10 +3,15 @@
 from marketplace.reconciliation.checks.base import Check
 from marketplace.reconciliation.checks.book import BOOK
 from marketplace.reconciliation.checks.doubts import DOUBTS
+from marketplace.reconciliation.checks.guarding import GUARDS
+from marketplace.reconciliation.checks.holds import HELD
+from marketplace.reconciliation.checks.lots import LOTS
 from marketplace.reconciliation.checks.overdue import OVERDUE_HOLDS, OVERDUE_LOTS, STUCK_EVENTS
 from marketplace.reconciliation.checks.payments import PAID_ORDERS
-from marketplace.reconciliation.checks.usage import CHARGES
-from marketplace.reconciliation.checks.wallets import CHAIN, HELD, LOTS, POSTED
+from marketplace.reconciliation.checks.rating import RATING
+from marketplace.reconciliation.checks.repeats import REPEATS
+from marketplace.reconciliation.checks.usage import CHARGES, EVENTS
+from marketplace.reconciliation.checks.wallets import CHAIN, POSTED
 
 CHECKS: tuple[Check, ...] = (
     POSTED,
@@ -16,9 +21,13 @@ CHECKS: tuple[Check, ...] = (
     BOOK,
     OVERDUE_HOLDS,
     OVERDUE_LOTS,
+    EVENTS,
     CHARGES,
+    RATING,
+    REPEATS,
     PAID_ORDERS,
     STUCK_EVENTS,
+    GUARDS,
     DOUBTS,
 )
 BY_NUMBER = {check.number: check for check in CHECKS}

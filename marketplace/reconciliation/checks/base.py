@@ -1,6 +1,6 @@
 """What a check is: it reads the snapshot and names differences; the run decides what to do."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +8,12 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 from django.utils.functional import Promise
+
+from marketplace.reconciliation.snapshot import fetch_rows
+
+# What a column of this room's tables takes; a damaged row can make any sum.
+_MOST = 2**63 - 1
+_LONGEST_SUBJECT = 160
 
 
 class Action(StrEnum):
@@ -58,6 +64,36 @@ class Examined:
 
     count: int
     differences: Sequence[Difference] = field(default_factory=tuple)
+
+
+def find_differences(
+    cursor: CursorWrapper,
+    sql: str,
+    parameters: Iterable[Any] = (),
+    *,
+    action: Action | None = None,
+) -> list[Difference]:
+    """One difference for each row of ``sql``.
+
+    Its columns ``subject``, ``at_stake`` (millitokens) and ``wallet_id`` (or NULL) say what
+    differs; all others are the figures, which become texts. The statement takes parameters, so a
+    literal per cent sign is doubled.
+    """
+    found = []
+    for row in fetch_rows(cursor, sql, list(parameters)):
+        subject, at_stake = str(row.pop("subject")), abs(int(row.pop("at_stake") or 0))
+        wallet_pk = row.pop("wallet_id")
+        figures = {name: None if value is None else str(value) for name, value in row.items()}
+        found.append(
+            Difference(subject[:_LONGEST_SUBJECT], figures, min(at_stake, _MOST), wallet_pk, action)
+        )
+    return found
+
+
+def count_rows(cursor: CursorWrapper, table: str, scope: Scope | None = None) -> int:
+    """How many rows of ``table`` there are, within the scope if one is given."""
+    sql = f"SELECT COUNT(*) AS n FROM {table} WHERE id > %s"  # noqa: S608 (our own names)
+    return int(fetch_rows(cursor, sql, [scope.after(table) if scope else 0])[0]["n"])
 
 
 @dataclass(frozen=True)

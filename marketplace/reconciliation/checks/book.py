@@ -1,14 +1,27 @@
-"""Check 5: the whole book balances, and no transaction is empty."""
+"""Check 5: the whole book balances; every transaction is whole and of a known shape."""
+
+from datetime import timedelta
 
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
 
-from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined, Scope
-from marketplace.reconciliation.snapshot import fetch_rows
+from marketplace.reconciliation.checks.base import (
+    Action,
+    Check,
+    Examined,
+    Scope,
+    count_rows,
+    find_differences,
+)
+
+# How far the clocks of machines may lie apart before a time is in the future.
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 # One row moves one amount, so a unit can only be out of balance when an entry joins two units.
 _UNIT_SUMS = """
-SELECT a.unit, SUM(sides.amount) AS total FROM (
+SELECT 'unit:' || a.unit AS subject, SUM(sides.amount) AS at_stake, NULL AS wallet_id,
+       SUM(sides.amount) AS sum
+FROM (
     SELECT credit_account_id AS account_id, amount_millitokens AS amount FROM ledger_entry
     UNION ALL
     SELECT debit_account_id, -amount_millitokens FROM ledger_entry
@@ -16,41 +29,103 @@ SELECT a.unit, SUM(sides.amount) AS total FROM (
 GROUP BY a.unit HAVING SUM(sides.amount) <> 0
 """
 
-_ACROSS_UNITS = """
-SELECT t.public_id, e.line, e.amount_millitokens AS amount, e.wallet_id
+# Which accounts each kind of transaction moves tokens between; what is not here has no business
+# in the books. An adjustment or payout moves no wallet.
+_SHAPES = {
+    "purchase": (("clearing", "discount", "promotion"), ("wallet", "receivable")),
+    "grant": (("promotion", "discount", "clearing", "suspense"), ("wallet",)),
+    "capture": (("wallet", "promotion"), ("payable", "commission", "suspense")),
+    "expiry": (("wallet",), ("breakage",)),
+    "refund": (("wallet",), ("clearing", "discount", "promotion")),
+    "chargeback": (("wallet", "receivable"), ("clearing", "discount", "promotion")),
+    "reversal": (("payable", "commission", "suspense"), ("wallet", "promotion")),
+}
+_KNOWN_SHAPES = ", ".join(
+    f"'{kind}:{debit}:{credit}'"
+    for kind, (debits, credits) in _SHAPES.items()
+    for debit in debits
+    for credit in credits
+    # What the operator paid (promotion) is never the tenant's debt, nor the other way round.
+    if (debit, credit) not in {("wallet", "suspense"), ("promotion", "receivable")}
+)
+_ODD_ENTRIES = f"""
+SELECT 'entry:' || t.public_id || '/' || e.line AS subject, e.amount_millitokens AS at_stake,
+       e.wallet_id, t.kind, d.kind || ':' || d.owner_key || ':' || d.unit AS debit,
+       c.kind || ':' || c.owner_key || ':' || c.unit AS credit
 FROM ledger_entry e
 JOIN ledger_transaction t ON t.id = e.transaction_id
 JOIN ledger_account d ON d.id = e.debit_account_id
 JOIN ledger_account c ON c.id = e.credit_account_id
-WHERE d.unit <> c.unit
+WHERE e.transaction_id > %s
+  AND (d.unit <> c.unit OR d.id = c.id OR e.amount_millitokens <= 0
+       OR (t.kind IN ('adjustment', 'payout') AND (d.kind = 'wallet' OR c.kind = 'wallet'))
+       OR (t.kind NOT IN ('adjustment', 'payout')
+           AND t.kind || ':' || d.kind || ':' || c.kind NOT IN ({_KNOWN_SHAPES})))
+"""  # noqa: S608 (our own names)
+
+_LINES = """
+WITH counted AS (
+    SELECT transaction_id, COUNT(*) AS entries, MIN(line) AS first_line, MAX(line) AS last_line,
+           MIN(wallet_id) AS wallet_id, SUM(amount_millitokens) AS amount
+    FROM ledger_entry WHERE transaction_id > %s GROUP BY transaction_id
+)
+SELECT 'transaction:' || t.public_id AS subject, COALESCE(counted.amount, 0) AS at_stake,
+       counted.wallet_id, t.kind, t.entry_count, COALESCE(counted.entries, 0) AS entries
+FROM ledger_transaction t LEFT JOIN counted ON counted.transaction_id = t.id
+WHERE t.id > %s
+  AND (counted.entries IS NULL OR counted.entries <> t.entry_count OR counted.first_line <> 1
+       OR counted.last_line <> t.entry_count OR t.recorded_at > %s)
 """
 
-_EMPTY_TRANSACTIONS = """
-SELECT t.public_id, t.kind FROM ledger_transaction t
-WHERE NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.transaction_id = t.id)
+# Over all reversals of a charge, no account gives back more than it got.
+_REVERSALS = """
+WITH given AS (
+    SELECT t.reverses_id, e.credit_account_id AS payer, e.debit_account_id AS payee,
+           SUM(e.amount_millitokens) AS amount, MIN(e.wallet_id) AS wallet_id
+    FROM ledger_transaction t JOIN ledger_entry e ON e.transaction_id = t.id
+    WHERE t.kind = 'reversal'
+      AND t.reverses_id IN (SELECT r.reverses_id FROM ledger_transaction r
+                            WHERE r.id > %s AND r.kind = 'reversal')
+    GROUP BY t.reverses_id, e.credit_account_id, e.debit_account_id
+),
+taken AS (
+    SELECT e.transaction_id, e.debit_account_id AS payer, e.credit_account_id AS payee,
+           SUM(e.amount_millitokens) AS amount
+    FROM ledger_entry e
+    WHERE e.transaction_id IN (SELECT reverses_id FROM given)
+    GROUP BY e.transaction_id, e.debit_account_id, e.credit_account_id
+)
+SELECT 'transaction:' || t.public_id AS subject,
+       given.amount - COALESCE(taken.amount, 0) AS at_stake, given.wallet_id,
+       t.kind, given.amount AS given_back, COALESCE(taken.amount, 0) AS taken
+FROM given JOIN ledger_transaction t ON t.id = given.reverses_id
+LEFT JOIN taken ON taken.transaction_id = given.reverses_id
+     AND taken.payer = given.payer AND taken.payee = given.payee
+WHERE t.kind <> 'capture' OR given.amount > COALESCE(taken.amount, 0)
+UNION ALL
+SELECT 'transaction:' || t.public_id, 0, NULL, t.kind, MAX(r.reversal_no), COUNT(*)
+FROM ledger_transaction t JOIN ledger_transaction r ON r.reverses_id = t.id
+WHERE r.id > %s GROUP BY t.id, t.public_id, t.kind
+HAVING MAX(r.reversal_no) <> (SELECT COUNT(*) FROM ledger_transaction a WHERE a.reverses_id = t.id)
 """
 
 
 def _examine_book(cursor: CursorWrapper, scope: Scope) -> Examined:
+    floor = scope.after("ledger_transaction")
     differences = [
-        Difference(f"unit:{row['unit']}", {"sum": str(row["total"])}, abs(int(row["total"])))
-        for row in fetch_rows(cursor, _UNIT_SUMS, [])
+        *find_differences(cursor, _ODD_ENTRIES, [floor]),
+        *find_differences(cursor, _LINES, [floor, floor, scope.now + _CLOCKS_DIFFER]),
+        *find_differences(cursor, _REVERSALS, [floor, floor]),
     ]
-    differences += [
-        Difference(
-            f"entry:{row['public_id']}/{row['line']}",
-            {"amount": str(row["amount"]), "reason": "joins two units"},
-            int(row["amount"]),
-            row["wallet_id"],
-        )
-        for row in fetch_rows(cursor, _ACROSS_UNITS, [])
-    ]
-    differences += [
-        Difference(f"transaction:{row['public_id']}", {"kind": row["kind"], "entries": 0})
-        for row in fetch_rows(cursor, _EMPTY_TRANSACTIONS, [])
-    ]
-    count = fetch_rows(cursor, "SELECT COUNT(*) AS n FROM ledger_transaction", [])
-    return Examined(int(count[0]["n"]), differences)
+    if scope.since is None:
+        differences += find_differences(cursor, _UNIT_SUMS)
+    return Examined(count_rows(cursor, "ledger_transaction", scope), differences)
 
 
-BOOK = Check(5, _("All accounts of a unit sum to zero"), Action.FREEZE, _examine_book)
+BOOK = Check(
+    5,
+    _("All accounts of a unit sum to zero, and every transaction is whole"),
+    Action.FREEZE,
+    _examine_book,
+    windowed=True,
+)

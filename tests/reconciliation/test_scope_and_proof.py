@@ -1,0 +1,214 @@
+"""Full and light runs: what each looks at, what it may forget, and the equation that it stores."""
+
+from datetime import timedelta
+
+import pytest
+
+from accounts.models import Organisation
+from marketplace.catalog.models import Service
+from marketplace.ledger import services as ledger
+from marketplace.ledger.models import Wallet
+from marketplace.reconciliation import services
+from marketplace.reconciliation.models import Finding, FindingState, Run, RunKind, WalletProof
+from portal.kernel.clock import utc_now
+from tests.market import give_tokens, make_call
+from tests.reconciliation.book import inject, run_once, run_twice
+
+pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
+pytestmark = pytest.mark.usefixtures("committed_db")
+
+OLD = timedelta(days=3)
+
+
+def make_old() -> None:
+    """As if everything had been recorded days ago."""
+    then = utc_now() - OLD
+    inject("UPDATE ledger_transaction SET effective_at = %s, recorded_at = %s", then, then)
+    inject("UPDATE ledger_hold SET placed_at = %s", then)
+    inject("UPDATE ledger_hold SET resolved_at = %s WHERE state <> 'pending'", then)
+    inject("UPDATE ledger_lot SET granted_at = %s", then)
+    inject("UPDATE metering_call SET started_at = %s", then)
+    inject("UPDATE metering_usageevent SET occurred_at = %s, received_at = %s", then, then)
+
+
+def test_the_equation_opens_where_the_last_full_run_closed(
+    book: Wallet, acme: Organisation, key: str, rhine_service: Service
+) -> None:
+    first = run_once().equation["live"]
+    book.refresh_from_db()
+    assert (first["opening"], first["gap"]) == ("0", "0")
+    assert int(first["grant"]) + int(first["capture"]) == int(first["closing"])
+    assert int(first["closing"]) == book.posted_millitokens
+    assert int(first["held"]) == book.held_millitokens > 0
+
+    light = run_once(kind=RunKind.LIGHT)
+    assert light.equation["live"] == first | {
+        "opening": first["closing"], "grant": "0", "capture": "0", "movements": "0",
+    }  # fmt: skip
+    make_call(key, rhine_service)
+    give_tokens(acme, 5000, reference="more")
+    for kind in (RunKind.LIGHT, RunKind.FULL):
+        terms = run_once(kind=kind).equation["live"]
+        assert (terms["opening"], terms["grant"]) == (first["closing"], "5000")
+        assert int(terms["opening"]) + 5000 + int(terms["capture"]) == int(terms["closing"])
+        assert terms["gap"] == "0"
+
+
+def test_each_wallet_has_its_equation_in_full_runs(
+    book: Wallet, acme: Organisation, globex: Organisation
+) -> None:
+    give_tokens(globex, 700)
+    first = run_once()
+    proofs = {proof.wallet_id: proof for proof in WalletProof.objects.filter(run=first)}
+    book.refresh_from_db()
+    proof = proofs[book.pk]
+    assert (proof.opening_seq, proof.closing_seq) == (0, book.seq)
+    assert (proof.opening_millitokens, proof.gap_millitokens) == (0, 0)
+    assert sum(map(int, proof.terms.values())) == proof.closing_millitokens
+    assert proof.closing_millitokens == book.posted_millitokens
+
+    give_tokens(acme, 5000, reference="more")
+    assert not WalletProof.objects.filter(run=run_once(kind=RunKind.LIGHT)).exists()
+    [moved] = WalletProof.objects.filter(run=run_once())
+    assert (moved.wallet_id, moved.terms) == (book.pk, {"grant": "5000"})
+    assert (moved.opening_millitokens, moved.opening_seq) == (proof.closing_millitokens, book.seq)
+    assert moved.closing_seq == book.seq + 1
+
+
+def test_a_gap_stays_in_the_equation_until_it_is_mended(book: Wallet) -> None:
+    run_once()
+    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5 WHERE id = %s",
+           book.pk)  # fmt: skip
+    for _turn in range(3):
+        run = run_once()
+        assert run.equation["live"]["gap"] == "5"
+        assert WalletProof.objects.get(run=run).gap_millitokens == 5
+    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens - 5 WHERE id = %s",
+           book.pk)  # fmt: skip
+    assert run_once().equation["live"]["gap"] == "0"
+
+
+def test_a_light_run_reads_from_the_last_full_run_on(
+    book: Wallet, key: str, rhine_service: Service
+) -> None:
+    make_old()
+    full = run_once()
+    light = run_once(kind=RunKind.LIGHT)
+    assert light.since == full.started_at - timedelta(hours=1)
+    examined = {row["number"]: row["examined"] for row in light.checks}
+    assert (examined[5], examined[9]) == (0, 0)
+    make_call(key, rhine_service)
+    again = run_once(kind=RunKind.LIGHT)
+    examined = {row["number"]: row["examined"] for row in again.checks}
+    assert (examined[5], examined[9]) == (1, 1)
+
+
+def test_without_a_full_run_a_light_one_looks_at_everything(book: Wallet) -> None:
+    light = run_once(kind=RunKind.LIGHT)
+    assert light.since is None
+    assert {row["number"]: row["examined"] for row in light.checks}[5] == 3
+
+
+def lose_old_charge() -> None:
+    """Something that a light run will not look at again."""
+    inject(
+        "UPDATE metering_usagecharge SET amount_millitokens = amount_millitokens - 1"
+        " WHERE id = (SELECT MIN(id) FROM metering_usagecharge)"
+    )
+
+
+def test_a_light_run_forgets_nothing_that_it_could_not_see(book: Wallet) -> None:
+    make_old()
+    run_once()
+    lose_old_charge()
+    run_once(kind=RunKind.LIGHT)
+    assert not Finding.objects.exists()
+    run_once()
+    assert set(Finding.objects.values_list("state", flat=True)) == {FindingState.SUSPECTED}
+    seen = Finding.objects.count()
+    run_once(kind=RunKind.LIGHT)
+    assert Finding.objects.count() == seen
+    run_once()
+    assert set(Finding.objects.values_list("state", flat=True)) == {FindingState.OPEN}
+
+
+def test_a_light_run_forgets_what_it_could_have_seen(book: Wallet) -> None:
+    run_once()
+    lose_old_charge()  # it is recent here
+    run_once(kind=RunKind.LIGHT)
+    assert Finding.objects.filter(state=FindingState.SUSPECTED).exists()
+    inject(
+        "UPDATE metering_usagecharge SET amount_millitokens = amount_millitokens + 1"
+        " WHERE id = (SELECT MIN(id) FROM metering_usagecharge)"
+    )
+    run_once(kind=RunKind.LIGHT)
+    assert not Finding.objects.exists()
+
+
+def test_a_check_that_fails_takes_no_other_with_it(
+    book: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from marketplace.reconciliation.checks import BY_NUMBER
+
+    def fail(*_arguments: object) -> None:
+        raise OverflowError("bigint out of range")
+
+    lose_old_charge()
+    run_once()
+    before = Finding.objects.filter(check_number=9).count()
+    monkeypatch.setitem(BY_NUMBER[9].__dict__, "examine", fail)
+    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5")
+    run = run_once()
+    assert "check 9: OverflowError" in run.error
+    assert run.finished_at is not None
+    assert Finding.objects.filter(check_number=1).exists()
+    # What it had seen before is not forgotten, and that it failed is a difference itself.
+    assert Finding.objects.filter(check_number=9).count() == before + 1
+    assert Finding.objects.filter(check_number=9, subject="check:9").exists()
+    # And it is no base for light runs.
+    assert run_once(kind=RunKind.LIGHT).since != run.started_at - timedelta(hours=1)
+
+
+def test_old_light_runs_are_deleted_unless_a_finding_names_them(book: Wallet) -> None:
+    now = utc_now()
+    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5")
+    named = run_once(kind=RunKind.LIGHT)
+    full = run_once()
+    light = run_once(kind=RunKind.LIGHT)
+    unnamed = run_once(kind=RunKind.LIGHT)
+    last = run_once(kind=RunKind.LIGHT)
+    assert services.prune_runs(now=now) == 0
+    assert services.prune_runs(now=now + timedelta(days=31)) == 2
+    assert set(Run.objects.all()) == {named, full, last}
+    assert light != unnamed
+
+
+def test_the_nightly_run_looks_twice_by_itself(book: Wallet, monkeypatch) -> None:
+    from marketplace.reconciliation import tasks
+
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(tasks.reconcile_fully, "apply_async", lambda **how: asked.append(how))
+    tasks.reconcile_fully()
+    assert asked == []
+    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5")
+    tasks.reconcile_fully()
+    assert [how["kwargs"] for how in asked] == [{"again": False}]
+    tasks.reconcile_fully(again=False)
+    assert len(asked) == 1
+    assert Finding.objects.filter(state=FindingState.OPEN, froze_wallet=True).exists()
+    assert run_twice().kind == RunKind.FULL
+
+
+def test_test_tokens_have_an_equation_of_their_own(book: Wallet, acme: Organisation) -> None:
+    ledger.grant_lot(
+        owner_key=acme.public_id,
+        unit="test",
+        reference="test-grant",
+        kind="grant",
+        face_millitokens=1000,
+        debits=[("promotion", "operator", 1000)],
+        now=utc_now(),
+    )
+    terms = run_once().equation
+    assert (terms["test"]["grant"], terms["test"]["closing"]) == ("1000", "1000")
+    assert int(terms["live"]["closing"]) == book.posted_millitokens
