@@ -44,6 +44,7 @@ ACTIONS = {
     "trial.granted": _("Trial tokens granted"),
     "order.started": _("Order started"),
     "order.paid": _("Order paid"),
+    "order.paid_again": _("Order paid a second time"),
     "order.declined": _("Payment declined"),
     "order.cancelled": _("Order cancelled"),
     "order.expired": _("Order expired"),

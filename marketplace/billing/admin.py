@@ -18,6 +18,7 @@ from marketplace.billing.models import (
     ReceiptCounter,
     SandboxEvent,
     SandboxSession,
+    StrayPayment,
 )
 from marketplace.billing.services import find_pack_warnings
 from portal.kernel.clock import utc_now
@@ -87,6 +88,16 @@ class AttemptAdmin(ViewOnlyAdmin):
     list_filter = ("state",)
     list_select_related = ("order",)
     search_fields = ("idempotency_key", "session_id")
+
+
+@admin.register(StrayPayment)
+class StrayPaymentAdmin(ViewOnlyAdmin):
+    list_display = (
+        "payment_id", "provider", "kind", "order", "amount_minor", "currency", "found_at",
+    )  # fmt: skip
+    list_filter = ("kind", "provider", "currency")
+    list_select_related = ("order",)
+    search_fields = ("payment_id", "session_id", "order__public_id")
 
 
 @admin.register(InboxEvent)

@@ -17,6 +17,8 @@ from marketplace.billing.models import (
     Pack,
     PackPrice,
     Receipt,
+    StrayKind,
+    StrayPayment,
 )
 from marketplace.billing.models.orders import MISMATCH
 from marketplace.billing.offers import Offer, make_offer
@@ -90,6 +92,11 @@ def get_order(*, organisation: Organisation, public_id: str) -> Order:
         raise NotFound
     order.organisation = organisation
     return order
+
+
+def list_surplus_payments(*, order: Order) -> QuerySet[StrayPayment]:
+    """Payments of an order that had been paid already: they added no tokens."""
+    return StrayPayment.objects.filter(order=order, kind=StrayKind.SURPLUS).order_by("id")
 
 
 def find_unpaid_form_order(

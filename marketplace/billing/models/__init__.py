@@ -1,4 +1,4 @@
-"""Packs, orders, attempts to pay, the inbox of payment events, receipts, and the sandbox.
+"""Packs, orders, attempts to pay, the inbox of payment events, strays, receipts, the sandbox.
 
 Money is an integer in the currency's minor unit. Tokens are millitokens.
 """
@@ -15,6 +15,7 @@ from marketplace.billing.models.orders import (
 from marketplace.billing.models.packs import Pack, PackPrice
 from marketplace.billing.models.receipts import Receipt, ReceiptCounter
 from marketplace.billing.models.sandbox import SandboxEvent, SandboxSession, SandboxState
+from marketplace.billing.models.strays import StrayKind, StrayPayment
 
 __all__ = [
     "CREDITED_ORDER_STATUSES",
@@ -33,4 +34,6 @@ __all__ = [
     "SandboxEvent",
     "SandboxSession",
     "SandboxState",
+    "StrayKind",
+    "StrayPayment",
 ]

@@ -1,4 +1,4 @@
-"""Writes of the billing room, by topic: packs, checkout, settlement, inbox, sweeping, receipts."""
+"""Writes of the billing room, by topic: packs, checkout, settlement, strays, inbox, sweeping …"""
 
 from marketplace.billing.services.checkout import (
     IdempotencyKeyReused,
@@ -9,13 +9,21 @@ from marketplace.billing.services.checkout import (
     open_payment,
     start_checkout,
 )
+from marketplace.billing.services.comparing import (
+    DisputedOrder,
+    UnknownPayment,
+    find_disputed_orders,
+    find_uncredited_orders,
+    find_unknown_payments,
+)
 from marketplace.billing.services.inbox import Reception, drive_event, drive_inbox, receive_event
 from marketplace.billing.services.packs import PackRejected, create_pack, find_pack_warnings
 from marketplace.billing.services.receipts import mail_due_receipts
-from marketplace.billing.services.settlement import settle_order
-from marketplace.billing.services.sweeping import SweepResult, find_uncredited_orders, sweep_orders
+from marketplace.billing.services.settlement import place_payment, settle_order
+from marketplace.billing.services.sweeping import SweepResult, sweep_orders
 
 __all__ = [
+    "DisputedOrder",
     "IdempotencyKeyReused",
     "OfferChanged",
     "OrderClosed",
@@ -23,14 +31,18 @@ __all__ = [
     "Reception",
     "SweepResult",
     "TooManyOpenOrders",
+    "UnknownPayment",
     "cancel_order",
     "create_pack",
     "drive_event",
     "drive_inbox",
+    "find_disputed_orders",
     "find_pack_warnings",
     "find_uncredited_orders",
+    "find_unknown_payments",
     "mail_due_receipts",
     "open_payment",
+    "place_payment",
     "receive_event",
     "settle_order",
     "start_checkout",

@@ -13,12 +13,12 @@ import structlog
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from marketplace.billing.models import Attempt, InboxEvent, InboxState, Order
+from marketplace.billing.models import InboxEvent, InboxState
 from marketplace.billing.payment_provider import EventRefused, PaymentEvent
 from marketplace.billing.providers import get_payment_provider
 from marketplace.billing.services import settlement
 from marketplace.billing.waking import wake_on_commit
-from portal.kernel.errors import DomainError, NotFound
+from portal.kernel.errors import DomainError
 
 _log = structlog.get_logger(__name__)
 
@@ -26,12 +26,6 @@ LEASE = timedelta(minutes=2)
 FIRST_RETRY = timedelta(seconds=30)
 LAST_RETRY = timedelta(hours=1)
 MAX_TRIES = 15
-
-
-class EventUnmatched(NotFound):
-    """No order belongs to this payment, yet or at all."""
-
-    code = "order_unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +94,7 @@ def drive_event(*, event_pk: int, now: datetime) -> bool:
         return False
     event = InboxEvent.objects.get(pk=event_pk)
     try:
-        _handle(event, now=now)
+        settlement.place_payment(provider=event.provider, object_id=event.object_id, now=now)
     except DomainError as error:
         _log.warning("event_failed", event_id=event.event_id, code=error.code)
         _fail(event, error.code, now=now)
@@ -111,32 +105,6 @@ def drive_event(*, event_pk: int, now: datetime) -> bool:
         return False
     _finish(event, state=InboxState.DONE, done_at=now, leased_until=None, last_error="")
     return True
-
-
-def _handle(event: InboxEvent, *, now: datetime) -> None:
-    order_id = _find_order_id(event)
-    settlement.settle_order(order_public_id=order_id, object_id=event.object_id, now=now)
-
-
-def _find_order_id(event: InboxEvent) -> str:
-    """By what we know of sessions and payments, else by what the session says of itself.
-
-    The latter serves an event that overtook our own commit of the session's id.
-    """
-    object_id = event.object_id
-    known = Order.objects.filter(provider=event.provider).filter(
-        Q(provider_session_id=object_id) | Q(provider_payment_id=object_id)
-    )
-    if order := known.first():
-        return order.public_id
-    attempt = Attempt.objects.filter(session_id=object_id).select_related("order").first()
-    if attempt is not None:
-        return attempt.order.public_id
-    session = get_payment_provider(event.provider).retrieve_session(object_id)
-    order_id = session.metadata.get("order", "")
-    if not Order.objects.filter(public_id=order_id, provider=event.provider).exists():
-        raise EventUnmatched
-    return order_id
 
 
 def _fail(event: InboxEvent, error: str, *, now: datetime) -> None:

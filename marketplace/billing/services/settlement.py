@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 
 from accounts import services as accounts
 from accounts.services import SYSTEM_ACTOR
@@ -22,31 +23,75 @@ from marketplace.billing.payment_provider import (
     SessionUnknown,
 )
 from marketplace.billing.providers import get_payment_provider
-from marketplace.billing.services import attempts, receipts
-from marketplace.ledger import services as ledger
-from portal.kernel.errors import NotFound
+from marketplace.billing.services import attempts, strays
+from marketplace.billing.services.crediting import credit_order
+from portal.kernel.errors import DomainError, NotFound
 
 _log = structlog.get_logger(__name__)
 
-# Sandbox orders credit live tokens too (docs/adr/0041): there is one unit to buy.
-PURCHASE_UNIT = "live"
+
+class OrderUnknown(NotFound):
+    """No order belongs to this payment, yet or at all."""
+
+    code = "order_unknown"
 
 
 def settle_order(*, order_public_id: str, object_id: str = "", now: datetime) -> bool:
     """Ask the provider about the order and act on the answer. True when it is credited.
 
-    ``object_id`` is a session or payment that an event named, looked at besides the order's own.
-    Safe to call at any time, any number of times, from any number of processes. Raises NotFound,
+    ``object_id`` is a session or payment that an event named, looked at besides the order's own:
+    what it paid for an order that is credited already is remembered as a stray payment. Safe to
+    call at any time, any number of times, from any number of processes. Raises NotFound,
     PaymentsUnavailable (then nothing has changed).
     """
     order = Order.objects.filter(public_id=order_public_id).first()
     if order is None:
         raise NotFound
-    if order.is_credited:
+    if order.is_credited and (not object_id or object_id in _objects_of(order)):
         return True
     provider = get_payment_provider(order.provider)
     sessions = _retrieve_sessions(order, provider, object_id)
-    return _apply_sessions(order.pk, provider, sessions, now=now)
+    credited = _apply_sessions(order.pk, provider, sessions, now=now)
+    if credited:
+        _close_other_session(order.pk, provider, now=now)
+    return credited
+
+
+def place_payment(*, provider: str, object_id: str, final: bool = False, now: datetime) -> bool:
+    """Settle the order that a session or payment belongs to; True when it has found its place.
+
+    By what we know of sessions and payments, else by what the session says of itself: that serves
+    an event that overtook our own commit of the session's id. A payment whose order is unknown is
+    OrderUnknown, since the order may still turn up; with ``final`` it is remembered as unmatched.
+    Raises what ``settle_order`` raises, and SessionUnknown.
+    """
+    order_id = _find_order_id(provider, object_id)
+    if order_id is None:
+        door = get_payment_provider(provider)
+        session = door.retrieve_session(object_id)
+        order_id = session.metadata.get("order", "")
+        if not Order.objects.filter(public_id=order_id, provider=provider).exists():
+            if strays.is_known_stray(provider=provider, session=session):
+                return True
+            if final and session.is_paid:
+                return strays.note_unmatched(provider=door, session=session, now=now)
+            raise OrderUnknown
+    settle_order(order_public_id=order_id, object_id=object_id, now=now)
+    return True
+
+
+def _find_order_id(provider: str, object_id: str) -> str | None:
+    known = Order.objects.filter(provider=provider).filter(
+        Q(provider_session_id=object_id) | Q(provider_payment_id=object_id)
+    )
+    if order := known.first():
+        return order.public_id
+    attempt = Attempt.objects.filter(session_id=object_id).select_related("order").first()
+    return attempt.order.public_id if attempt else None
+
+
+def _objects_of(order: Order) -> tuple[str | None, str | None]:
+    return order.provider_session_id, order.provider_payment_id
 
 
 def _retrieve_sessions(
@@ -81,24 +126,47 @@ def _apply_sessions(
 ) -> bool:
     with transaction.atomic(durable=True):
         order = attempts.lock_order(order_pk)
-        if order.is_credited:
-            return True
-        order.checked_at = now
-        order.save(update_fields=["checked_at"])
-        paid = next((session for session in sessions if session.is_paid), None)
-        if paid is None:
+        paid = [session for session in sessions if session.is_paid]
+        if not order.is_credited:
+            order.checked_at = now
+            order.save(update_fields=["checked_at"])
+            fitting = [one for one in paid if not find_differences(order, one, provider)]
+            if fitting:
+                credit_order(order=order, session=fitting[0], now=now)
+            elif paid:
+                _note_mismatch(order, paid[0], find_differences(order, paid[0], provider), now=now)
+        if not paid:
             for session in sessions:
                 _note_unpaid(order, session, now=now)
-            return False
-        differences = _find_differences(order, paid, provider)
-        if differences:
-            _note_mismatch(order, paid, differences, now=now)
-            return False
-        _credit(order, paid, now=now)
-        return True
+        if order.is_credited:
+            for session in paid:
+                if session.session_id not in _objects_of(order):
+                    strays.note_surplus(order=order, session=session, now=now)
+        return order.is_credited
 
 
-def _find_differences(
+def _close_other_session(order_pk: int, provider: PaymentProvider, *, now: datetime) -> None:
+    """A credited order needs no second payment: close the session that could still take one.
+
+    A processor that can't be reached only leaves it open: what it took would be found stray.
+    """
+    order = Order.objects.get(pk=order_pk)
+    other = (
+        order.attempts.filter(state__in=attempts.LIVE_ATTEMPT_STATES)
+        .exclude(session_id__in=["", order.provider_session_id])
+        .first()
+    )
+    if other is None:
+        return
+    try:
+        session = provider.expire_session(other.session_id)
+    except DomainError as error:
+        _log.warning("session_not_closed", order=order.public_id, code=error.code)
+        return
+    _apply_sessions(order_pk, provider, [session], now=now)
+
+
+def find_differences(
     order: Order, session: PaymentSession, provider: PaymentProvider
 ) -> dict[str, list[object]]:
     """What was ordered against what was paid; empty when they agree in everything."""
@@ -179,66 +247,3 @@ def _find_attempt(order: Order, session: PaymentSession) -> Attempt | None:
     if same is not None or session.metadata.get("order") != order.public_id:
         return same
     return order.attempts.filter(state=AttemptState.STARTED, session_id="").first()
-
-
-def _credit(order: Order, session: PaymentSession, *, now: datetime) -> None:
-    """Ledger, order, receipt and audit row, all in the caller's one commit."""
-    before, order.paid_at = order.status, now
-    expires_at = order.tokens_expire_at
-    discount = order.paid_millitokens - order.tariff_millitokens
-    paid_by = [("clearing", order.provider, order.tariff_millitokens)]
-    ledger.grant_lot(
-        owner_key=order.organisation.public_id,
-        unit=PURCHASE_UNIT,
-        reference=order.reference,
-        kind="paid",
-        face_millitokens=order.paid_millitokens,
-        debits=[*paid_by, ("discount", "operator", discount)] if discount else paid_by,
-        transaction_kind="purchase",
-        scope=order.scope,
-        paid_minor=order.amount_minor,
-        currency=order.currency,
-        expires_at=expires_at,
-        now=now,
-    )
-    if order.bonus_millitokens:
-        ledger.grant_lot(
-            owner_key=order.organisation.public_id,
-            unit=PURCHASE_UNIT,
-            reference=order.reference,
-            kind="bonus",
-            face_millitokens=order.bonus_millitokens,
-            debits=[("promotion", "operator", order.bonus_millitokens)],
-            transaction_kind="purchase",
-            scope=order.scope,
-            expires_at=expires_at,
-            now=now,
-        )
-    order.status, order.failure_code = OrderStatus.PAID, ""
-    order.provider_session_id = session.session_id
-    order.provider_payment_id = session.payment_id or None
-    order.save(
-        update_fields=[
-            "status",
-            "paid_at",
-            "failure_code",
-            "provider_session_id",
-            "provider_payment_id",
-        ]
-    )
-    receipt = receipts.issue_receipt(order=order, now=now)
-    accounts.record_audit(
-        organisation=order.organisation,
-        actor=SYSTEM_ACTOR,
-        action="order.paid",
-        target_id=order.public_id,
-        target_label=order.pack_name,
-        before={"status": before},
-        after={
-            "status": order.status,
-            "amount_minor": order.amount_minor,
-            "currency": order.currency,
-            "receipt": receipt.label,
-        },
-        now=now,
-    )

@@ -1,6 +1,5 @@
 """What webhooks forgot: open orders are asked about, lists of events read, old orders closed."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,7 +19,7 @@ FIRST_CHECK_AFTER = timedelta(minutes=2)
 CHECK_EVERY = timedelta(minutes=5)
 # Events are listed by the provider's clock and become visible late: read a little again.
 LIST_OVERLAP = timedelta(minutes=10)
-# How far back a first reading, and the search for uncredited payments, goes.
+# How far back a first reading, and what the reconciliation asks about, goes.
 LOOK_BACK = timedelta(days=3)
 
 
@@ -52,26 +51,6 @@ def sweep_orders(*, now: datetime, limit: int = 200) -> SweepResult:
         except DomainError as error:
             _log.warning("order_not_swept", order=order.public_id, code=error.code)
     return SweepResult(checked=checked, credited=credited, closed=closed, events_found=events_found)
-
-
-def find_uncredited_orders(*, now: datetime) -> Iterator[tuple[str, int]]:
-    """Orders that the provider says are paid and that we have not credited (check 14).
-
-    (public id, millitokens to credit); over the network, for recent orders in every uncredited
-    state. Orders in the first minutes are left to their webhooks.
-    """
-    recent = Order.objects.uncredited().filter(
-        created_at__gt=now - LOOK_BACK, created_at__lte=now - FIRST_CHECK_AFTER
-    )
-    providers = {provider.name: provider for provider in list_payment_providers()}
-    for order in recent.filter(provider__in=providers, provider_session_id__isnull=False):
-        try:
-            session = providers[order.provider].retrieve_session(order.provider_session_id or "")
-        except DomainError as error:
-            _log.warning("order_not_compared", order=order.public_id, code=error.code)
-            continue
-        if session.is_paid:
-            yield order.public_id, order.total_millitokens
 
 
 def _expire_order(order: Order, *, now: datetime) -> bool:

@@ -105,6 +105,7 @@ def _render_order(
         "billing/order.html",
         {
             "order": order,
+            "surplus": selectors.list_surplus_payments(order=order),
             "waits": order.status in (OrderStatus.PENDING, OrderStatus.PROCESSING)
             and not order.is_mismatched,
             "may_be_paid": order.may_be_paid(now=utc_now()),

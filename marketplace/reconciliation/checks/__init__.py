@@ -7,7 +7,7 @@ from marketplace.reconciliation.checks.guarding import GUARDS
 from marketplace.reconciliation.checks.holds import HELD
 from marketplace.reconciliation.checks.lots import LOTS
 from marketplace.reconciliation.checks.overdue import OVERDUE_HOLDS, OVERDUE_LOTS, STUCK_EVENTS
-from marketplace.reconciliation.checks.payments import PAID_ORDERS
+from marketplace.reconciliation.checks.payments import AGREED_PAYMENTS, PAID_ORDERS, PLACED_PAYMENTS
 from marketplace.reconciliation.checks.rating import RATING
 from marketplace.reconciliation.checks.repeats import REPEATS
 from marketplace.reconciliation.checks.usage import CHARGES, EVENTS
@@ -26,6 +26,8 @@ CHECKS: tuple[Check, ...] = (
     RATING,
     REPEATS,
     PAID_ORDERS,
+    PLACED_PAYMENTS,
+    AGREED_PAYMENTS,
     STUCK_EVENTS,
     GUARDS,
     DOUBTS,
