@@ -90,14 +90,17 @@ def open_calls(openings: Sequence[Opening]) -> list[RunningCall | GatewayRefusal
     """For each, hold what the call can cost at the cheapest fitting service, all in one commit.
 
     None when all services were tried; a GatewayRefusal when none fits or the wallet cannot pay.
+    Safe to repeat: an opening gives the same call again.
     """
     now = utc_now()
-    choices = [choose(opening) for opening in openings]
-    wanted = [_ask(choice, now) for choice in choices if isinstance(choice, Choice)]
+    choices = [(opening, choose(opening)) for opening in openings]
+    wanted = [
+        _ask(opening, choice, now) for opening, choice in choices if isinstance(choice, Choice)
+    ]
     results = iter(metering.open_calls(wanted, now=now))
     return [
-        _conclude(choice, next(results)) if isinstance(choice, Choice) else choice
-        for choice in choices
+        _conclude(opening.request, choice, next(results)) if isinstance(choice, Choice) else choice
+        for opening, choice in choices
     ]
 
 
@@ -140,8 +143,8 @@ def close_calls(endings: Sequence[tuple[RunningCall, Ending]]) -> list[Closed]:
     ]
 
 
-def _ask(choice: Choice, now: datetime) -> metering.OpenCall:
-    opening, size = choice.opening, choice.size
+def _ask(opening: Opening, choice: Choice, now: datetime) -> metering.OpenCall:
+    size = choice.size
     return metering.OpenCall(
         key=opening.key,
         service=choice.service,
@@ -152,11 +155,13 @@ def _ask(choice: Choice, now: datetime) -> metering.OpenCall:
         streamed=opening.request.stream,
         request_id=opening.request_id,
         expires_at=now + longest_call(),
+        call_id=opening.call_id,
     )
 
 
-def _conclude(choice: Choice, result: metering.OpenResult) -> RunningCall | GatewayRefusal:
-    request = choice.opening.request
+def _conclude(
+    request: CallRequest, choice: Choice, result: metering.OpenResult
+) -> RunningCall | GatewayRefusal:
     if result.call is None:
         return _refuse_decline(result, request)
     most, short = _limit_answer(result.call, choice.service, choice.size)

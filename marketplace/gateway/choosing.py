@@ -1,6 +1,7 @@
 """Which service a request goes to: the cheapest that fits and was not tried yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from django.utils.translation import gettext_lazy as _
 
@@ -11,35 +12,45 @@ from marketplace.gateway.errors import GatewayRefusal
 from marketplace.gateway.requests import CallRequest
 from marketplace.gateway.sizing import Size, size_call
 from portal.kernel.clock import utc_now
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A request that wants a call, at a service that was not ``tried`` yet."""
-
-    key: AuthenticatedKey
-    request: CallRequest
-    request_id: str
-    tried: frozenset[int] = frozenset()
+from portal.kernel.public_ids import new_public_id
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A service, and how much the call may need there."""
 
-    opening: Opening
     service: CallableService
     size: Size
 
 
+@dataclass(slots=True)
+class Opening:
+    """A request that wants a call, at a service that was not ``tried`` yet.
+
+    The call's id and, once it is made, the choice stay: when the answer to a commit got lost, the
+    same opening is worked on again, and must find the call and the hold that it may have made.
+    """
+
+    key: AuthenticatedKey
+    request: CallRequest
+    request_id: str
+    tried: frozenset[int] = frozenset()
+    call_id: str = field(default_factory=partial(new_public_id, "call"))
+    choice: Choice | None = None
+
+
 def choose(opening: Opening) -> Choice | GatewayRefusal | None:
     """None when all fitting services were tried; a GatewayRefusal when none fits at all."""
+    if opening.choice is not None:
+        return opening.choice
     try:
         fitting = _list_fitting(opening.key, opening.request)
     except GatewayRefusal as refusal:
         return refusal
     left = [service for service in fitting if service.service_pk not in opening.tried]
-    return Choice(opening, left[0], size_call(left[0], opening.request)) if left else None
+    if left:
+        opening.choice = Choice(left[0], size_call(left[0], opening.request))
+    return opening.choice
 
 
 def _list_fitting(key: AuthenticatedKey, request: CallRequest) -> list[CallableService]:

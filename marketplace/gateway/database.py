@@ -35,8 +35,9 @@ class Database:
         return await self._run(self._readers, 1, partial(work, *args, **kwargs))
 
     async def write(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same. A write whose commit was answered by silence may then have happened twice, so
-        only for what the sweep puts right."""
+        """The same. A write whose commit was answered by silence is then done again, so only for
+        work that is safe to repeat, or that the call's end puts right (an extension of its hold).
+        """
         return await self._run(self._writers, 1, partial(work, *args, **kwargs))
 
     async def write_surely(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

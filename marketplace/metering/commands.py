@@ -16,8 +16,11 @@ class OpenCall:
 
     With ``least_completion_tokens`` the answer may be held for fewer tokens, down to that many,
     when the wallet cannot pay for ``completion_tokens`` (say, because the caller named no
-    length). ``limits`` are caps beside the key's own. Without ``idempotency_key`` the call is new
-    in any case; with one, the same ``idempotency_scope`` and key give the same call again.
+    length). ``limits`` are caps beside the key's own.
+
+    With a ``call_id`` (a fresh public id of the caller's) the very same request, made again because
+    its answer got lost, gives the same call again. With an ``idempotency_key``, any request under
+    the same ``idempotency_scope`` and key does. With neither, the call is new in any case.
     """
 
     key: AuthenticatedKey
@@ -31,6 +34,7 @@ class OpenCall:
     surface: str = "gateway"
     request_id: str = ""
     limits: tuple[LimitDemand, ...] = ()
+    call_id: str = ""
     idempotency_scope: str = ""
     idempotency_key: str = ""
     request_hash: str = ""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from marketplace.metering import selectors
 from marketplace.metering import services as metering
 from marketplace.metering.models import Call, UsageCharge, UsageEvent
 from portal.kernel.clock import utc_now
+from portal.kernel.public_ids import new_public_id
 from tests.cast import make_key
 from tests.databases import CommittedDatabase
 from tests.market import give_tokens
@@ -25,7 +27,11 @@ COST = 10 * 200 + 5 * 800
 
 
 def wallet(meter: Meter) -> Wallet:
-    return Wallet.objects.get(owner_key=meter.acme.public_id, unit="live")
+    return wallet_of(meter.acme)
+
+
+def wallet_of(organisation: Organisation) -> Wallet:
+    return Wallet.objects.get(owner_key=organisation.public_id, unit="live")
 
 
 def everything() -> Any:
@@ -164,6 +170,34 @@ def test_the_same_key_opens_the_same_call(meter: Meter, globex: Organisation) ->
     [first] = metering.open_calls([meter.request(**declined)], now=utc_now())
     [second] = metering.open_calls([meter.request(**declined)], now=utc_now())
     assert (second.outcome, second.call_id, second.replayed) == ("declined", first.call_id, True)
+
+
+def test_a_request_made_again_finds_its_call(meter: Meter, globex: Organisation) -> None:
+    """Alone or in another batch, shortened or refused: nothing is held or written twice."""
+    give_tokens(globex, 60_000)
+    _key, poor = make_key(globex)
+    theirs = meter.authenticated(poor)
+    requests = [
+        meter.request(call_id=new_public_id("call")),
+        # 20,000 for the prompt leave 50 tokens of answer.
+        meter.request(call_id=new_public_id("call"), key=theirs, least_completion_tokens=16),
+        meter.request(call_id=new_public_id("call"), key=theirs, least_completion_tokens=16),
+    ]
+    first = metering.open_calls(requests, now=utc_now())
+    assert [result.outcome for result in first] == ["opened", "opened", "declined"]
+    assert [result.call_id for result in first] == [request.call_id for request in requests]
+    assert first[1].call is not None
+    assert (first[1].call.completion_tokens, first[1].call.held_millitokens) == (50, 60_000)
+    before = everything()
+    give_tokens(globex, reference="since")
+    balance = wallet_of(globex).posted_millitokens
+    again = metering.open_calls(requests, now=utc_now())
+    again += [metering.open_calls([request], now=utc_now())[0] for request in requests]
+    for result, known in zip(again, first * 2, strict=True):
+        assert result == replace(known, replayed=True)
+    assert wallet_of(globex).posted_millitokens == balance
+    assert everything()[4:] == before[4:]
+    assert (Hold.objects.count(), Call.objects.count()) == (5, 3)
 
 
 def test_a_call_can_be_closed_elsewhere(meter: Meter) -> None:

@@ -1,7 +1,7 @@
 """Opening calls: the tokens are held and the call is written in one commit, before it is made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +11,9 @@ from marketplace.catalog.pricing import upper_bound
 from marketplace.ledger import selectors as ledger_selectors
 from marketplace.ledger import services as ledger
 from marketplace.metering.commands import OpenCall, OpenedCall, OpenResult
-from marketplace.metering.models import Call, CallStatus, UsageSource
+from marketplace.metering.models import CallStatus, UsageSource
 from marketplace.metering.periods import build_key_limits
-from marketplace.metering.selectors import get_opened_call
+from marketplace.metering.services.attempts import Attempt, find_opened
 from portal.kernel.public_ids import new_public_id
 
 _COLUMNS = (
@@ -28,22 +28,6 @@ _INSERT = f"INSERT INTO metering_call ({', '.join(_COLUMNS)}) VALUES "  # noqa: 
 _ROW = f"({', '.join(['%s'] * len(_COLUMNS))})"
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """One request on its way: what is held for it, and what the ledger said."""
-
-    request: OpenCall
-    public_id: str
-    amount: int
-    completion_tokens: int
-    hold: ledger.HoldResult | None = None
-    retried: bool = False
-
-    @property
-    def unit(self) -> str:
-        return "test" if self.request.service.test else "live"
-
-
 def open_calls(requests: Sequence[OpenCall], *, now: datetime) -> list[OpenResult]:
     """Hold and write each call, all in one commit; results in the order of the requests.
 
@@ -54,8 +38,7 @@ def open_calls(requests: Sequence[OpenCall], *, now: datetime) -> list[OpenResul
         _place_holds([attempt for attempt in attempts if attempt.amount], now)
         shrunk = [attempt for attempt in attempts if _shrink(attempt)]
         _place_holds(shrunk, now)
-        fresh = [attempt for attempt in attempts if not (attempt.hold and attempt.hold.replayed)]
-        fresh = [a for a in fresh if not (a.hold and a.hold.outcome == "conflict")]
+        fresh = [a for a in attempts if not (a.hold and (a.hold.replayed or a.is_conflict))]
         pks = _insert_calls(fresh, now)
         return [_conclude(attempt, pks, now) for attempt in attempts]
 
@@ -74,7 +57,7 @@ def extend_call(call: OpenedCall, *, completion_tokens: int, now: datetime) -> O
     )
 
 
-def _start(request: OpenCall) -> _Attempt:
+def _start(request: OpenCall) -> Attempt:
     if request.idempotency_key and request.least_completion_tokens is not None:
         raise ValueError("a call that may be shortened could not be replayed")
     amount = upper_bound(
@@ -85,10 +68,11 @@ def _start(request: OpenCall) -> _Attempt:
     if request.idempotency_key:
         # A hold is what remembers the key, so even a call that costs nothing holds something.
         amount = max(amount, 1)
-    return _Attempt(request, new_public_id("call"), amount, request.completion_tokens)
+    public_id = request.call_id or new_public_id("call")
+    return Attempt(request, public_id, amount, request.completion_tokens)
 
 
-def _place_holds(attempts: list[_Attempt], now: datetime) -> None:
+def _place_holds(attempts: list[Attempt], now: datetime) -> None:
     if not attempts:
         return
     results = ledger.place_holds([_demand(attempt, now) for attempt in attempts], now=now)
@@ -96,7 +80,7 @@ def _place_holds(attempts: list[_Attempt], now: datetime) -> None:
         attempt.hold = result
 
 
-def _demand(attempt: _Attempt, now: datetime) -> ledger.HoldRequest:
+def _demand(attempt: Attempt, now: datetime) -> ledger.HoldRequest:
     request, service = attempt.request, attempt.request.service
     key = request.idempotency_key or attempt.public_id
     return ledger.HoldRequest(
@@ -119,28 +103,29 @@ def _demand(attempt: _Attempt, now: datetime) -> ledger.HoldRequest:
     )
 
 
-def _shrink(attempt: _Attempt) -> bool:
+def _shrink(attempt: Attempt) -> bool:
     """Whether to try again with a shorter answer, as long as what is left in the wallet pays."""
     request, hold = attempt.request, attempt.hold
     least = request.least_completion_tokens
     if hold is None or hold.decline_code != "insufficient_funds" or least is None:
         return False
+    if hold.replayed:
+        return False  # what became of it then is written in the call
     price = request.service.price
     balance = ledger_selectors.get_balance(
         owner_key=request.key.organisation_public_id, unit=attempt.unit
     )
-    prompt_cost = upper_bound(price, prompt_tokens=request.prompt_tokens, completion_tokens=0)
-    left = balance.spendable - prompt_cost
+    left = balance.spendable - attempt.prompt_cost
     if not price.output_millitokens or left < least * price.output_millitokens:
         return False
     attempt.completion_tokens = min(left // price.output_millitokens, request.completion_tokens)
-    attempt.amount = prompt_cost + attempt.completion_tokens * price.output_millitokens
+    attempt.amount = attempt.prompt_cost + attempt.completion_tokens * price.output_millitokens
     attempt.retried = True
     return True
 
 
-def _insert_calls(attempts: list[_Attempt], now: datetime) -> dict[str, int]:
-    """Primary keys by public id."""
+def _insert_calls(attempts: list[Attempt], now: datetime) -> dict[str, int]:
+    """Primary keys by public id, of those that were not there yet."""
     if not attempts:
         return {}
     adapted_now = connection.ops.adapt_datetimefield_value(now)
@@ -149,12 +134,15 @@ def _insert_calls(attempts: list[_Attempt], now: datetime) -> dict[str, int]:
         rows += _values(attempt, adapted_now)
     with connection.cursor() as cursor:
         cursor.execute(
-            _INSERT + ", ".join([_ROW] * len(attempts)) + " RETURNING public_id, id", rows
+            _INSERT
+            + ", ".join([_ROW] * len(attempts))
+            + " ON CONFLICT (public_id) DO NOTHING RETURNING public_id, id",
+            rows,
         )
         return dict(cursor.fetchall())
 
 
-def _values(attempt: _Attempt, now: Any) -> list[Any]:
+def _values(attempt: Attempt, now: Any) -> list[Any]:
     request, service, key = attempt.request, attempt.request.service, attempt.request.key
     hold = attempt.hold
     declined = hold is not None and hold.outcome == "declined"
@@ -169,29 +157,24 @@ def _values(attempt: _Attempt, now: Any) -> list[Any]:
     ]  # fmt: skip
 
 
-def _conclude(attempt: _Attempt, pks: dict[str, int], now: datetime) -> OpenResult:
+def _conclude(attempt: Attempt, pks: dict[str, int], now: datetime) -> OpenResult:
     hold = attempt.hold
-    if hold is None or (hold.outcome == "held" and not hold.replayed):
+    if attempt.is_conflict:
+        return OpenResult(outcome="conflict")
+    if attempt.public_id not in pks:
+        return find_opened(attempt)
+    if hold is None or hold.outcome == "held":
         call = _opened(attempt, pks[attempt.public_id], now)
         return OpenResult(outcome="opened", call=call, call_id=call.public_id)
-    if hold.outcome == "conflict":
-        return OpenResult(outcome="conflict")
-    public_id = attempt.public_id
-    if hold.replayed:
-        public_id = Call.objects.values_list("public_id", flat=True).get(hold_id=hold.hold_pk)
-        if hold.outcome == "held":
-            call = get_opened_call(public_id=public_id)
-            return OpenResult(outcome="opened", call=call, call_id=public_id, replayed=True)
     return OpenResult(
         outcome="declined",
-        call_id=public_id,
+        call_id=attempt.public_id,
         decline_code=hold.decline_code,
         decline_subject=hold.decline_subject,
-        replayed=hold.replayed,
     )
 
 
-def _opened(attempt: _Attempt, pk: int, started_at: datetime) -> OpenedCall:
+def _opened(attempt: Attempt, pk: int, started_at: datetime) -> OpenedCall:
     service, hold = attempt.request.service, attempt.hold
     return OpenedCall(
         call_pk=pk,
