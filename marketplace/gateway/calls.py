@@ -54,6 +54,10 @@ class RunningCall:
         return self.opened.completion_tokens
 
     @property
+    def purse(self) -> ledger.Purse:
+        return metering.purse_of(self.opened.organisation_public_id, self.service)
+
+    @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         return [(b"x-tokenworks-service", self.service.handle.encode())]
 
@@ -73,7 +77,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """In millitokens: what the call cost the tenant, and what the wallet can still spend."""
+    """In millitokens: what the call cost the tenant, and what the next one like it can spend."""
 
     cost: int
     balance: int
@@ -135,11 +139,10 @@ def close_calls(endings: Sequence[tuple[RunningCall, Ending]]) -> list[Closed]:
         ],
         now=utc_now(),
     )
-    owners = [(call.opened.organisation_public_id, call.opened.unit) for call, _ending in endings]
-    balances = ledger.get_balances(owners)
+    balances = ledger.list_spendable([call.purse for call, _ending in endings])
     return [
-        Closed(cost=result.cost_millitokens, balance=balances[owner].spendable)
-        for owner, result in zip(owners, results, strict=True)
+        Closed(cost=result.cost_millitokens, balance=balance)
+        for balance, result in zip(balances, results, strict=True)
     ]
 
 
@@ -178,13 +181,9 @@ def _limit_answer(
     price = service.price.output_millitokens
     if not price:
         return size.most_completion_tokens, False
-    payable = held + _get_spendable(opened) // price
+    [spendable] = ledger.list_spendable([metering.purse_of(opened.organisation_public_id, service)])
+    payable = held + spendable // price
     return min(payable, size.most_completion_tokens), payable < size.most_completion_tokens
-
-
-def _get_spendable(opened: metering.OpenedCall) -> int:
-    balance = ledger.get_balance(owner_key=opened.organisation_public_id, unit=opened.unit)
-    return balance.spendable
 
 
 def _refuse_decline(result: metering.OpenResult, request: CallRequest) -> GatewayRefusal:

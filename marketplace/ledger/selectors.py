@@ -1,11 +1,12 @@
 """Reads of the ledger. Tenants' data by owner, amounts in millitokens."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import Case, F, IntegerField, QuerySet, Sum, Value, When
+from django.db.models import Case, F, IntegerField, Max, QuerySet, Sum, Value, When
 
-from marketplace.ledger.models import Account, Entry, Freeze, Lot, LotKind, Wallet
+from marketplace.ledger.models import Account, Entry, Freeze, Limit, Lot, LotKind, Wallet
 
 
 @dataclass(frozen=True)
@@ -18,26 +19,44 @@ class Balance:
 
 
 def get_balance(*, owner_key: str, unit: str) -> Balance:
-    """All zero for a tenant without wallets. Frozen wallets are not spendable."""
-    return get_balances([(owner_key, unit)])[owner_key, unit]
+    """All zero for a tenant without wallets. Frozen wallets are not spendable.
+
+    What a call can spend may be less, since not every wallet fits it: see ``list_spendable``.
+    """
+    posted = held = spendable = 0
+    for wallet in list_wallets(owner_key=owner_key, unit=unit):
+        posted += wallet.posted_millitokens
+        held += wallet.held_millitokens
+        spendable += wallet.spendable_millitokens
+    return Balance(posted, held, spendable)
 
 
-def get_balances(owners: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Balance]:
-    """The same for several (owner, unit) at once: one query of plain values, since every call
-    of the gateway asks."""
-    balances = dict.fromkeys(owners, Balance(0, 0, 0))
-    rows = Wallet.objects.filter(owner_key__in={owner for owner, _unit in balances}).values_list(
-        "owner_key", "unit", "posted_millitokens", "held_millitokens", "frozen"
-    )
-    for owner_key, unit, posted, held, frozen in rows:
-        if (owner_key, unit) in balances:
-            before = balances[owner_key, unit]
-            balances[owner_key, unit] = Balance(
-                posted=before.posted + posted,
-                held=before.held + held,
-                spendable=before.spendable + (0 if frozen else posted - held),
-            )
-    return balances
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """The wallets of a tenant that fit a call: those of ``scopes`` and the general one."""
+
+    owner_key: str
+    unit: str
+    scopes: tuple[str, ...]
+
+
+def list_spendable(purses: Sequence[Purse]) -> list[int]:
+    """What can be held now of each purse, but for its frozen wallets. One query of plain values,
+    since every call of the gateway asks."""
+    rows = Wallet.objects.filter(
+        owner_key__in={purse.owner_key for purse in purses}, frozen=False
+    ).values_list("owner_key", "unit", "scope", "posted_millitokens", "held_millitokens")
+    spendable = {tuple(name): posted - held for *name, posted, held in rows}
+    return [
+        sum(spendable.get((purse.owner_key, purse.unit, scope), 0) for scope in (*purse.scopes, ""))
+        for purse in purses
+    ]
+
+
+def get_last_periods(subjects: Collection[str]) -> dict[str, datetime]:
+    """When the latest period began that anything was counted in, by subject of the limit."""
+    rows = Limit.objects.filter(subject__in=subjects).values_list("subject")
+    return dict(rows.annotate(last=Max("period_start")))
 
 
 def list_wallets(*, owner_key: str, unit: str) -> QuerySet[Wallet]:

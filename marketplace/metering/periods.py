@@ -4,7 +4,8 @@ Every offset in use today is a multiple of a quarter of an hour, which is why to
 quarter: they regroup exactly into anybody's days, also on the days when clocks change.
 """
 
-from collections.abc import Iterator
+from calendar import monthrange
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -58,18 +59,56 @@ def start_of_period(period: str, zone: ZoneInfo, now: datetime) -> datetime:
     return start_of_day(today, zone)
 
 
-def build_key_limits(key: AuthenticatedKey, *, now: datetime) -> tuple[LimitDemand, ...]:
+def running_period(
+    period: str, zone: ZoneInfo, now: datetime, *, last: datetime | None
+) -> datetime:
+    """When the period that counts now began; ``last`` is when the latest began that was used.
+
+    Ordinarily it is the zone's. But a period that was begun in another zone goes on for as long
+    as it would have, and then until one of this zone begins, unless half of that or more is left
+    to come: so a change of zones never gives a second cap within a period that was begun, nor
+    one for a scrap of a period.
+    """
+    start = start_of_period(period, zone, now)
+    if last is None or start_of_period(period, zone, last) == last:
+        return start
+    length = _length_of(period, last)
+    return last if now < last + length or start < last + length / 2 else start
+
+
+def _length_of(period: str, start: datetime) -> timedelta:
+    """Of the day, week or month that began then in some zone."""
+    if period == CapPeriod.MONTH:
+        # East of Greenwich a month begins before it does in UTC, by at most 14 hours.
+        first = (start + timedelta(hours=14)).astimezone(UTC)
+        return timedelta(days=monthrange(first.year, first.month)[1])
+    return timedelta(days=7 if period == CapPeriod.WEEK else 1)
+
+
+def name_key_limits(keys: Iterable[AuthenticatedKey]) -> set[str]:
+    """Subjects of the caps of these keys."""
+    return {_subject_of(key) for key in keys if key.cap_millitokens is not None}
+
+
+def build_key_limits(
+    key: AuthenticatedKey, *, now: datetime, last_periods: Mapping[str, datetime]
+) -> tuple[LimitDemand, ...]:
     """The key's cap as the ledger's limit of the running period; none without a cap.
 
-    The subject is ``key:<id>:<period>``; the id stays the same when the key is rotated.
+    ``last_periods`` are the latest ones that the ledger knows, by subject.
     """
     if key.cap_millitokens is None:
         return ()
-    zone = get_zone(key.organisation_timezone)
+    subject, zone = _subject_of(key), get_zone(key.organisation_timezone)
     return (
         LimitDemand(
-            subject=f"key:{key.cap_subject}:{key.cap_period}",
-            period_start=start_of_period(key.cap_period, zone, now),
+            subject=subject,
+            period_start=running_period(key.cap_period, zone, now, last=last_periods.get(subject)),
             max_millitokens=key.cap_millitokens,
         ),
     )
+
+
+def _subject_of(key: AuthenticatedKey) -> str:
+    """``key:<id>:<period>``; the id stays the same when the key is rotated."""
+    return f"key:{key.cap_subject}:{key.cap_period}"

@@ -277,3 +277,21 @@ def test_last_use_is_noted(market: Market) -> None:
             break
         assert time.monotonic() < give_up_at
         time.sleep(0.05)
+
+
+def test_tokens_for_another_service_are_not_in_the_balance(
+    market: Market, globex: Organisation
+) -> None:
+    give_tokens(globex, 1_500_000)
+    for scope, amount in (("service:svc_other", 10**9), ("modality:chat", 100_000)):
+        ledger.grant_lot(
+            owner_key=globex.public_id, unit="live", reference=scope, kind="grant", scope=scope,
+            face_millitokens=amount, debits=[("promotion", "operator", amount)], now=utc_now(),
+        )  # fmt: skip
+    market.secret = make_key(globex)[1]
+    _status, headers, _answer = market.post(CHAT_PATH, GOOD)
+    assert headers["x-tokenworks-balance"] == "1593.6"
+    # Nor may a stream grow on them.
+    with RawCall(market, stream=True) as call:
+        assert "[DONE]" in call.read_all()
+    assert market.site.upstream.calls[-1].body["max_tokens"] < 1_600_000 // OUTPUT_PRICE

@@ -33,6 +33,10 @@ class Meter:
         assert key is not None
         return key
 
+    def move_to(self, zone: str) -> None:
+        Organisation.objects.filter(pk=self.acme.pk).update(timezone=zone)
+        self.acme.refresh_from_db()
+
     def request(self, service: Service | None = None, **fields: Any) -> metering.OpenCall:
         service = service or self.service
         found = catalog.find_callable_services(service.handle, unit=service.unit, now=utc_now())

@@ -457,3 +457,16 @@ def test_a_sweep_that_died_half_way_is_made_good(meter: Meter) -> None:
     ledger_services.expire_holds(now=later)
     assert metering.sweep_open_calls(now=later) == 1
     assert Call.objects.get(pk=opened.call_pk).status == "lost"
+
+
+def test_an_answer_is_shortened_to_what_fits_the_call(meter: Meter, globex: Organisation) -> None:
+    """Tokens that are for another service pay for nothing here."""
+    give_tokens(globex, 40_000)
+    for scope, amount in (("service:svc_other", 10**9), ("modality:chat", 20_000)):
+        ledger_services.grant_lot(
+            owner_key=globex.public_id, unit="live", reference=scope, kind="grant", scope=scope,
+            face_millitokens=amount, debits=[("promotion", "operator", amount)], now=utc_now(),
+        )  # fmt: skip
+    _key, poor = make_key(globex)
+    opened = meter.open(key=meter.authenticated(poor), least_completion_tokens=16)
+    assert (opened.completion_tokens, opened.held_millitokens) == (50, 60_000)

@@ -30,11 +30,6 @@ def usage(meter: Meter, start: date, end: date, **options: Any) -> selectors.Usa
     return selectors.get_usage(meter.acme, start_on=start, end_on=end, **options)
 
 
-def in_zone(meter: Meter, name: str) -> None:
-    Organisation.objects.filter(pk=meter.acme.pk).update(timezone=name)
-    meter.acme.refresh_from_db()
-
-
 def test_each_call_is_counted_once(meter: Meter) -> None:
     meter.call(NOON)
     meter.call(NOON + timedelta(minutes=14, seconds=59))
@@ -75,7 +70,7 @@ def test_each_call_is_counted_once(meter: Meter) -> None:
 )
 def test_days_are_the_tenants(meter: Meter, zone: str, first_of_day: str, last_of_day: str) -> None:
     """The first and last second of a day belong to it, their neighbours to the next days."""
-    in_zone(meter, zone)
+    meter.move_to(zone)
     first = datetime.fromisoformat(first_of_day).replace(tzinfo=UTC)
     last = datetime.fromisoformat(last_of_day).replace(tzinfo=UTC)
     for moment in (first - timedelta(seconds=1), first, last, last + timedelta(seconds=1)):
@@ -94,7 +89,7 @@ def test_days_are_the_tenants(meter: Meter, zone: str, first_of_day: str, last_o
 )
 def test_days_when_clocks_change(meter: Meter, day: date, hours: int) -> None:
     """One call every half hour from the day before to the day after: none twice, none left out."""
-    in_zone(meter, "Europe/Berlin")
+    meter.move_to("Europe/Berlin")
     zone = ZoneInfo("Europe/Berlin")
     start = datetime.combine(day - timedelta(days=1), datetime.min.time(), zone).astimezone(UTC)
     total = (24 + hours + 24) * 2
@@ -233,7 +228,7 @@ def test_cap_periods(period: str, zone: str, expected: str) -> None:
 
 
 def test_caps_begin_anew_with_the_tenants_day(meter: Meter) -> None:
-    in_zone(meter, "Asia/Kolkata")
+    meter.move_to("Asia/Kolkata")
     _key, secret = make_key(meter.acme, cap_millitokens=100 * 200 + 100 * 800, cap_period="day")
     key = meter.authenticated(secret)
     evening = datetime(2026, 10, 7, 18, 29, tzinfo=UTC)

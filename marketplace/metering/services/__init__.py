@@ -7,6 +7,7 @@ from marketplace.metering.commands import (
     OpenedCall,
     OpenResult,
 )
+from marketplace.metering.services.attempts import purse_of
 from marketplace.metering.services.closing import UsageNotPossible, close_calls
 from marketplace.metering.services.opening import extend_call, open_calls
 from marketplace.metering.services.repairs import write_missing_charge
@@ -24,6 +25,7 @@ __all__ = [
     "extend_call",
     "longest_call",
     "open_calls",
+    "purse_of",
     "roll_up_usage",
     "sweep_open_calls",
     "write_missing_charge",

@@ -3,10 +3,25 @@
 from dataclasses import dataclass, replace
 
 from marketplace.catalog.pricing import upper_bound
+from marketplace.catalog.selectors import CallableService
 from marketplace.ledger import services as ledger
+from marketplace.ledger.selectors import Purse
 from marketplace.metering.commands import OpenCall, OpenResult
 from marketplace.metering.models import Call, CallStatus
 from marketplace.metering.selectors import get_opened_call
+
+
+def purse_of(organisation_public_id: str, service: CallableService) -> Purse:
+    """The wallets of a tenant that a call of the service may spend, in the order they burn."""
+    return Purse(
+        owner_key=organisation_public_id,
+        unit="test" if service.test else "live",
+        scopes=(
+            f"service:{service.public_id}",
+            f"provider:{service.provider_public_id}",
+            f"modality:{service.modality}",
+        ),
+    )
 
 
 @dataclass(slots=True)
@@ -21,8 +36,8 @@ class Attempt:
     retried: bool = False
 
     @property
-    def unit(self) -> str:
-        return "test" if self.request.service.test else "live"
+    def purse(self) -> Purse:
+        return purse_of(self.request.key.organisation_public_id, self.request.service)
 
     @property
     def is_conflict(self) -> bool:

@@ -1,6 +1,6 @@
 """Opening calls: the tokens are held and the call is written in one commit, before it is made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from marketplace.ledger import selectors as ledger_selectors
 from marketplace.ledger import services as ledger
 from marketplace.metering.commands import OpenCall, OpenedCall, OpenResult
 from marketplace.metering.models import CallStatus, UsageSource
-from marketplace.metering.periods import build_key_limits
+from marketplace.metering.periods import build_key_limits, name_key_limits
 from marketplace.metering.services.attempts import Attempt, find_opened
 from portal.kernel.public_ids import new_public_id
 
@@ -75,31 +75,32 @@ def _start(request: OpenCall) -> Attempt:
 def _place_holds(attempts: list[Attempt], now: datetime) -> None:
     if not attempts:
         return
-    results = ledger.place_holds([_demand(attempt, now) for attempt in attempts], now=now)
+    capped = name_key_limits(attempt.request.key for attempt in attempts)
+    last_periods = ledger_selectors.get_last_periods(capped) if capped else {}
+    demands = [_demand(attempt, now, last_periods) for attempt in attempts]
+    results = ledger.place_holds(demands, now=now)
     for attempt, result in zip(attempts, results, strict=True):
         attempt.hold = result
 
 
-def _demand(attempt: Attempt, now: datetime) -> ledger.HoldRequest:
-    request, service = attempt.request, attempt.request.service
+def _demand(
+    attempt: Attempt, now: datetime, last_periods: Mapping[str, datetime]
+) -> ledger.HoldRequest:
+    request, purse = attempt.request, attempt.purse
     key = request.idempotency_key or attempt.public_id
     return ledger.HoldRequest(
-        owner_key=request.key.organisation_public_id,
-        unit=attempt.unit,
+        owner_key=purse.owner_key,
+        unit=purse.unit,
         amount_millitokens=attempt.amount,
         idempotency_scope=request.idempotency_scope or f"call:{request.key.key_public_id}",
         # The second, smaller hold of a call that may be shortened has a key of its own.
         idempotency_key=f"{key}:short" if attempt.retried else key,
         request_hash=request.request_hash,
         expires_at=request.expires_at,
-        scopes=(
-            f"service:{service.public_id}",
-            f"provider:{service.provider_public_id}",
-            f"modality:{service.modality}",
-        ),
-        limits=build_key_limits(request.key, now=now) + request.limits,
+        scopes=purse.scopes,
+        limits=build_key_limits(request.key, now=now, last_periods=last_periods) + request.limits,
         reference=f"call:{attempt.public_id}",
-        price_version=service.price.public_id,
+        price_version=request.service.price.public_id,
     )
 
 
@@ -112,10 +113,8 @@ def _shrink(attempt: Attempt) -> bool:
     if hold.replayed:
         return False  # what became of it then is written in the call
     price = request.service.price
-    balance = ledger_selectors.get_balance(
-        owner_key=request.key.organisation_public_id, unit=attempt.unit
-    )
-    left = balance.spendable - attempt.prompt_cost
+    [spendable] = ledger_selectors.list_spendable([attempt.purse])
+    left = spendable - attempt.prompt_cost
     if not price.output_millitokens or left < least * price.output_millitokens:
         return False
     attempt.completion_tokens = min(left // price.output_millitokens, request.completion_tokens)
@@ -148,7 +147,7 @@ def _values(attempt: Attempt, now: Any) -> list[Any]:
     declined = hold is not None and hold.outcome == "declined"
     return [
         attempt.public_id, key.organisation_pk, key.key_id, key.member_pk, service.service_pk,
-        service.price.price_version_pk, hold.hold_pk if hold else None, attempt.unit,
+        service.price.price_version_pk, hold.hold_pk if hold else None, attempt.purse.unit,
         request.surface, request.operation, request.streamed,
         CallStatus.REFUSED.value if declined else CallStatus.OPEN.value,
         hold.decline_code if hold and declined else "", "", request.request_id, "", 0, 0, 0,
@@ -180,7 +179,7 @@ def _opened(attempt: Attempt, pk: int, started_at: datetime) -> OpenedCall:
         call_pk=pk,
         public_id=attempt.public_id,
         organisation_public_id=attempt.request.key.organisation_public_id,
-        unit=attempt.unit,
+        unit=attempt.purse.unit,
         provider_public_id=service.provider_public_id,
         commission_basis_points=service.commission_basis_points,
         price=service.price,
