@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from marketplace.ledger.models import Unit, Wallet
+from marketplace.ledger.models import TransactionKind, Unit, Wallet
 from portal.kernel.public_ids import PublicIdField
 
 # What began a run: the schedule, the command line, or staff in the console.
@@ -93,6 +93,12 @@ class WalletProof(models.Model):
 
     def __str__(self) -> str:
         return f"{self.wallet_id} in {self.run_id}"
+
+    @property
+    def labelled_terms(self) -> list[tuple[str, int]]:
+        """What kind of transaction moved how much, in millitokens."""
+        labels = dict(TransactionKind.choices)
+        return [(str(labels.get(kind, kind)), int(total)) for kind, total in self.terms.items()]
 
 
 class FindingState(models.TextChoices):

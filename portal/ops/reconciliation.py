@@ -1,21 +1,24 @@
 """Runs and findings for staff: from a difference to the records behind it, and to its end."""
 
+from typing import Any
+
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import services as accounts
 from accounts.access import PersonRequest, staff_view
 from marketplace.reconciliation import selectors, services
 from marketplace.reconciliation.checks import BY_NUMBER
-from marketplace.reconciliation.models import Finding, FindingState
+from marketplace.reconciliation.models import FindingState, Run
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
+from portal.ops.records import link_finding
 
 PAGE_SIZE = 50
 
@@ -92,7 +95,7 @@ def finding(request: PersonRequest, finding: str) -> HttpResponse:
         {
             "finding": found,
             "title": _titles().get(found.check_number, ""),
-            "records_url": _records_url(found),
+            "records_url": link_finding(found),
             "form": form,
         },
     )
@@ -124,29 +127,43 @@ def run_detail(request: PersonRequest, run: str) -> HttpResponse:
     except NotFound as missing:
         raise Http404 from missing
     checks = [{**row, "title": _titles().get(row["number"], "")} for row in found.checks]
-    return render(request, "ops/run.html", {"run": found, "checks": checks})
+    context = {
+        "run": found,
+        "checks": checks,
+        "equation_columns": [row["label"] for row in found.equation_rows],
+        "equation_lines": _equation_lines(found),
+        "intake_rows": [{"source": source, **counts} for source, counts in found.intake.items()],
+    }
+    return render(request, "ops/run.html", context)
+
+
+# The terms in the order of the equation; those that nothing happened under are left out.
+_TERMS: dict[str, Any] = {
+    "opening": pgettext_lazy("balance", "Opening"),
+    "purchase": _("Purchases"),
+    "grant": _("Grants"),
+    "capture": _("Calls"),
+    "expiry": _("Expiries"),
+    "refund": _("Refunds"),
+    "chargeback": _("Charge-backs"),
+    "reversal": _("Reversals"),
+    "adjustment": _("Adjustments"),
+    "closing": pgettext_lazy("balance", "Closing"),
+    "gap": _("Gap"),
+    "held": _("Of it held"),
+}
+_ALWAYS = {"opening", "closing", "gap", "held"}
+
+
+def _equation_lines(run: Run) -> list[dict[str, Any]]:
+    rows = run.equation_rows
+    lines = []
+    for term, label in _TERMS.items():
+        amounts = [(row["label"], row.get(term, 0)) for row in rows]
+        if term in _ALWAYS or any(amount for _unit, amount in amounts):
+            lines.append({"label": label, "amounts": amounts, "is_gap": term == "gap"})
+    return lines
 
 
 def _titles() -> dict[int, str]:
     return {number: str(check.title) for number, check in BY_NUMBER.items()}
-
-
-# Where the admin shows the rows that a subject ("hold:hld_…") names.
-_RECORDS = {
-    "wallet": "admin:ledger_wallet_changelist",
-    "hold": "admin:ledger_hold_changelist",
-    "lot": "admin:ledger_lot_changelist",
-    "transaction": "admin:ledger_transaction_changelist",
-    "entry": "admin:ledger_transaction_changelist",
-    "call": "admin:metering_call_changelist",
-    "order": "admin:billing_order_changelist",
-    "event": "admin:billing_inboxevent_changelist",
-}
-
-
-def _records_url(finding: Finding) -> str:
-    kind, _colon, rest = finding.subject.partition(":")
-    if kind not in _RECORDS:
-        return ""
-    key = rest.rsplit(":", 1)[-1] if kind == "event" else rest.split(":")[0].split("/")[0]
-    return f"{reverse(_RECORDS[kind])}?q={key}"

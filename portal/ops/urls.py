@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.ops import home, reconciliation, reviews
+from portal.ops import books, home, reconciliation, reviews
 
 app_name = "ops"
 
@@ -15,4 +15,8 @@ urlpatterns = [
     path("ops/reconciliation/runs/", reconciliation.runs, name="runs"),
     path("ops/reconciliation/runs/<str:run>/", reconciliation.run_detail, name="run"),
     path("ops/reconciliation/findings/<str:finding>/", reconciliation.finding, name="finding"),
+    path("ops/wallets/<int:wallet>/", books.wallet, name="wallet"),
+    path("ops/transactions/<str:transaction>/", books.transaction, name="transaction"),
+    path("ops/calls/<str:call>/", books.call, name="call"),
+    path("ops/orders/<str:order>/", books.order, name="order"),
 ]

@@ -20,6 +20,8 @@ from fido2.webauthn import (
 )
 
 from accounts.models import Role, User
+from accounts.services import SYSTEM_ACTOR
+from marketplace.ledger.models import Transaction, Wallet
 from marketplace.metering import services as metering
 from marketplace.reconciliation import services as reconciliation
 from marketplace.reconciliation.models import Finding
@@ -29,6 +31,7 @@ from tests.billing.shop import make_pack
 from tests.cast import make_organisation, make_person
 from tests.flows.site_map import SITE_MAP, Caller, Kind, list_site_routes
 from tests.flows.world import INVITATION_TOKEN, Tenant, make_tenant
+from tests.market import give_tokens
 from tests.partners.cast import make_model
 
 # These need what another page leaves in the session, so they come after it.
@@ -59,6 +62,8 @@ class Market:
     passkey: Authenticator
     newcomer: User  # owner of a company that is not a provider, signed up without a password
     finding: Finding
+    wallet: Wallet  # the tenant's
+    frozen: Wallet  # the newcomer's, by staff
 
     def addresses(self, name: str) -> Iterator[tuple[str, str]]:
         """Who looks at the page ``name`` ("" for nobody signed in), and where."""
@@ -97,6 +102,9 @@ class Market:
             "finding": self.finding.public_id,
             "token": INVITATION_TOKEN.format(slug=self.tenant.organisation.slug),
             "pk": self.passkey.pk,
+            "transaction": Transaction.objects.get(
+                reference=f"call:{self.tenant.call.public_id}"
+            ).public_id,
         }
         owner = self.tenant.owner
         token = default_token_generator.make_token(owner)
@@ -108,6 +116,8 @@ class Market:
             "partners:apply": [{"organisation": "newcomers"}],
             "billing:order": [{"order": self.tenant.waiting.public_id},
                               {"order": self.tenant.paid.public_id}],
+            "ops:wallet": [{"wallet": self.wallet.pk}, {"wallet": self.frozen.pk}],
+            "ops:order": [{"order": self.tenant.paid.public_id}],
             "account_reset_password_from_key": [
                 {"uidb36": user_pk_to_url_str(owner), "key": token}
             ],
@@ -131,8 +141,14 @@ def make_market(sam: User) -> Market:
     newcomer = make_person("new@newcomers.example")
     newcomer.set_unusable_password()
     newcomer.save()
-    make_organisation("Newcomers", owner=newcomer, slug="newcomers")
-    return Market(tenant, sam, passkey, newcomer, make_finding(tenant))
+    newcomers = make_organisation("Newcomers", owner=newcomer, slug="newcomers")
+    frozen = give_tokens(newcomers).wallet
+    reconciliation.freeze_wallet(
+        wallet=frozen, reason="Looks odd", actor=SYSTEM_ACTOR, now=utc_now()
+    )
+    wallet = Wallet.objects.get(owner_key=tenant.organisation.public_id, unit="live")
+    finding = make_finding(tenant, wallet)
+    return Market(tenant, sam, passkey, newcomer, finding, wallet, frozen)
 
 
 def make_credential() -> dict[str, Any]:
@@ -156,12 +172,13 @@ def make_credential() -> dict[str, Any]:
     }
 
 
-def make_finding(tenant: Tenant) -> Finding:
+def make_finding(tenant: Tenant, wallet: Wallet) -> Finding:
     run = reconciliation.reconcile_balances(trigger="command", now=utc_now())
     return Finding.objects.create(
         check_number=1,
         subject=f"wallet:{tenant.organisation.public_id}:live:",
         state="open",
+        wallet=wallet,
         detail={"wallet": "1000", "entries": "900"},
         at_stake_millitokens=100,
         first_run=run,

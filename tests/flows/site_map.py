@@ -138,7 +138,10 @@ SITE_MAP: dict[str, Entry] = {
     **_entries(
         Kind.PAGE,
         Caller.STAFF,
-        "ops:home ops:reviews ops:review ops:findings ops:finding ops:runs ops:run",
+        """
+        ops:home ops:reviews ops:review ops:findings ops:finding ops:runs ops:run
+        ops:wallet ops:transaction ops:call ops:order
+        """,
     ),
     **_entries(Kind.ACTION, Caller.STAFF, "ops:run_now"),
 }

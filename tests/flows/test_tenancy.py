@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from accounts.models import Role, User
 from marketplace.gateway.app import _ROUTES as GATEWAY_ROUTES
+from marketplace.ledger.models import Transaction, Wallet
 from marketplace.ledger.selectors import get_balance
 from portal.web import api_urls
 from tests.billing.shop import make_pack
@@ -169,7 +170,18 @@ def test_each_role_sees_what_it_may_and_no_more(initech: Tenant, role: Role) -> 
 
 
 def test_staff_pages_do_not_exist_for_others(initech: Tenant) -> None:
-    kwargs = {"review": initech.review.public_id, "run": "run_x", "finding": "fnd_x"}
+    wallet = Wallet.objects.get(owner_key=initech.organisation.public_id, unit="live")
+    kwargs = {
+        "review": initech.review.public_id,
+        "run": "run_x",
+        "finding": "fnd_x",
+        "wallet": wallet.pk,
+        "transaction": Transaction.objects.get(
+            reference=f"call:{initech.call.public_id}"
+        ).public_id,
+        "call": initech.call.public_id,
+        "order": initech.paid.public_id,
+    }
     paths = [
         reverse(route.name, kwargs={name: kwargs[name] for name in route.arguments})
         for route in list_site_routes()

@@ -85,6 +85,7 @@ def test_runs_are_shown_with_their_equation(sam: User, db: None) -> None:
         checks=[{"number": 1, "examined": 7, "differences": 0, "milliseconds": 3}],
         equation={
             "live": {
+                "opening": "0",
                 "purchase": "5000",
                 "grant": "0",
                 "capture": "-1200",

@@ -1,5 +1,6 @@
 """A busy, healthy book, and a hand that writes past every guard."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,35 @@ def inject(sql: str, *parameters: Any) -> None:
     immutability.install_guards(connection)
 
 
+def inject_all(statements: Iterable[str]) -> int:
+    """The same with several statements, past constraints too; how many rows were changed."""
+    changed = 0
+    drop_triggers()
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            drop_constraints()
+        else:
+            cursor.execute("PRAGMA ignore_check_constraints = ON")
+            cursor.execute("PRAGMA foreign_keys = OFF")
+        for statement in statements:
+            cursor.execute(statement, [])
+            changed += cursor.rowcount
+    immutability.install_guards(connection)
+    return changed
+
+
+def drop_constraints() -> None:
+    """CHECKs, and foreign keys, which would refuse what a damaged disk or a careless restore does
+    not ask for."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conrelid::regclass::text, conname FROM pg_constraint"
+            " WHERE contype IN ('c', 'f') AND connamespace = 'public'::regnamespace"
+        )
+        for table, name in cursor.fetchall():
+            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+
+
 def drop_triggers() -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -40,15 +70,6 @@ def drop_triggers() -> None:
             drop = 'DROP TRIGGER "{name}"'
         for table, name in cursor.fetchall():
             cursor.execute(drop.format(table=table, name=name))
-
-
-def drop_constraint(table: str, name: str) -> None:
-    """Only PostgreSQL can; SQLite is told to overlook its CHECKs."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
-        else:
-            cursor.execute("PRAGMA ignore_check_constraints = ON")
 
 
 def _adapt(value: Any) -> Any:

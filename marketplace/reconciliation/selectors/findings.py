@@ -1,7 +1,10 @@
-"""What staff read of runs and findings. Operator data: it belongs to no tenant."""
+"""Runs and findings."""
+
+from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
+from marketplace.ledger.models import Freeze
 from marketplace.reconciliation.models import Finding, FindingState, Run
 from portal.kernel.errors import NotFound
 
@@ -17,7 +20,9 @@ def list_runs() -> QuerySet[Run]:
 
 def list_findings(*, state: str = "") -> QuerySet[Finding]:
     """Findings by money at stake; without ``state``, all that a person should look at."""
-    findings = Finding.objects.select_related("first_run", "last_run", "resolved_by")
+    findings = Finding.objects.select_related(
+        "first_run", "last_run", "resolved_by", "acknowledged_by"
+    )
     if state:
         findings = findings.filter(state=state)
     else:
@@ -33,7 +38,7 @@ def count_open_findings() -> int:
 def get_finding(*, public_id: str) -> Finding:
     """One finding; raises NotFound."""
     finding = (
-        Finding.objects.select_related("first_run", "last_run", "resolved_by")
+        Finding.objects.select_related("first_run", "last_run", "resolved_by", "acknowledged_by")
         .filter(public_id=public_id)
         .first()
     )
@@ -48,3 +53,11 @@ def get_run(*, public_id: str) -> Run:
     if run is None:
         raise NotFound
     return run
+
+
+def find_freeze_reference(freezes: Iterable[Freeze]) -> str:
+    """What a tenant names when it asks about its frozen wallet: the finding behind it, or empty."""
+    for freeze in freezes:
+        if freeze.reason.startswith(FINDING_FREEZE):
+            return freeze.reason.removeprefix(FINDING_FREEZE)
+    return ""

@@ -1,0 +1,43 @@
+"""What staff read of runs, findings and the books behind them. Operator data: no tenant's own."""
+
+from marketplace.reconciliation.selectors.books import (
+    ChainLink,
+    WalletView,
+    get_call,
+    get_order,
+    get_transaction,
+    get_wallet,
+    list_chain,
+    list_pending_parts,
+    view_wallet,
+)
+from marketplace.reconciliation.selectors.findings import (
+    FINDING_FREEZE,
+    STAFF_FREEZE,
+    count_open_findings,
+    find_freeze_reference,
+    get_finding,
+    get_run,
+    list_findings,
+    list_runs,
+)
+
+__all__ = [
+    "FINDING_FREEZE",
+    "STAFF_FREEZE",
+    "ChainLink",
+    "WalletView",
+    "count_open_findings",
+    "find_freeze_reference",
+    "get_call",
+    "get_finding",
+    "get_order",
+    "get_run",
+    "get_transaction",
+    "get_wallet",
+    "list_chain",
+    "list_findings",
+    "list_pending_parts",
+    "list_runs",
+    "view_wallet",
+]

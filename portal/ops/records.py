@@ -1,0 +1,38 @@
+"""Where staff see the thing that a text names: "call:call_…", "hold:hld_…", "order:ord_…"."""
+
+from django.urls import reverse
+
+from marketplace.reconciliation.models import Finding
+
+# The operator's own pages, by the word before the colon: (route, argument).
+_PAGES = {
+    "call": ("ops:call", "call"),
+    "order": ("ops:order", "order"),
+    "transaction": ("ops:transaction", "transaction"),
+    "entry": ("ops:transaction", "transaction"),
+}
+# Elsewhere the stock admin finds it.
+_LISTS = {
+    "wallet": "admin:ledger_wallet_changelist",
+    "hold": "admin:ledger_hold_changelist",
+    "lot": "admin:ledger_lot_changelist",
+    "limit": "admin:ledger_limit_changelist",
+    "event": "admin:billing_inboxevent_changelist",
+}
+
+
+def link_reference(text: str) -> str:
+    """The address, or empty where nothing is known to be there."""
+    kind, _colon, rest = text.partition(":")
+    key = rest.rsplit(":", 1)[-1] if kind == "event" else rest.split(":")[0].split("/")[0]
+    if not key:
+        return ""
+    if kind in _PAGES:
+        name, argument = _PAGES[kind]
+        return reverse(name, kwargs={argument: key})
+    return f"{reverse(_LISTS[kind])}?q={key}" if kind in _LISTS else ""
+
+
+def link_finding(finding: Finding) -> str:
+    """The thing that it is about; its wallet has a link of its own."""
+    return link_reference(finding.subject)

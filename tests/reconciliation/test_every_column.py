@@ -1,0 +1,157 @@
+"""Every column that money hangs on, changed past all guards: some check sees it.
+
+Each case is one statement against a book with everything in it (fixtures.busy), and the numbers of
+checks of which one at least must find it. docs/adr/0080 has the same table in words.
+"""
+
+from typing import Any
+
+import pytest
+
+from marketplace.ledger.models import Wallet
+from marketplace.reconciliation.models import Finding, RunKind
+from tests.reconciliation.book import inject_all, run_once, run_twice
+
+pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
+pytestmark = pytest.mark.usefixtures("committed_db")
+
+# The row that a statement changes, where one is enough.
+ROWS = {
+    "{ONE}": "id = (SELECT MIN(id) FROM {table})",
+    "{CAPTURE}": "id = (SELECT MIN(id) FROM ledger_transaction WHERE kind = 'capture')",
+    "{CAPTURED}": "id = (SELECT MIN(id) FROM ledger_hold WHERE state = 'captured')",
+    "{PENDING}": "id = (SELECT MIN(id) FROM ledger_hold WHERE state = 'pending')",
+    "{CHARGED}": "id = (SELECT MIN(call_id) FROM metering_usageevent)",
+    "{WALLET}": "id = (SELECT MIN(id) FROM ledger_wallet WHERE held_millitokens > 0)",
+    "{OTHER}": "(SELECT MAX(id) FROM ledger_wallet WHERE unit = 'live' AND scope = '')",
+}
+
+CASES = """
+1 | UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5 WHERE {WALLET}
+1 | UPDATE ledger_wallet SET owner_key = 'org_nobody' WHERE {WALLET}
+1 | UPDATE ledger_wallet SET unit = 'xxxx' WHERE {WALLET}
+1 | UPDATE ledger_wallet SET scope = 'modality:chat' WHERE {WALLET}
+1 | UPDATE ledger_wallet SET frozen = true WHERE {WALLET}
+2 | UPDATE ledger_wallet SET seq = seq + 1 WHERE {WALLET}
+3 | UPDATE ledger_wallet SET held_millitokens = held_millitokens - 1 WHERE {WALLET}
+3 | UPDATE ledger_wallet SET held_millitokens = held_millitokens + 1 WHERE {WALLET}
+4 | UPDATE ledger_wallet SET next_expiry_at = NULL WHERE next_expiry_at IS NOT NULL
+1 | UPDATE ledger_account SET owner_key = 'org_nobody' WHERE id = (SELECT MIN(account_id) FROM ledger_wallet)
+5 | UPDATE ledger_account SET unit = 'test' WHERE kind = 'payable'
+5 | UPDATE ledger_account SET kind = 'receivable' WHERE kind = 'commission' AND unit = 'live'
+9 | UPDATE ledger_account SET owner_key = 'prv_nobody' WHERE kind = 'payable'
+4 | UPDATE ledger_lot SET remaining_millitokens = remaining_millitokens - 1 WHERE remaining_millitokens > 1
+4 | UPDATE ledger_lot SET face_millitokens = face_millitokens + 1, remaining_millitokens = remaining_millitokens + 1 WHERE {ONE}
+4 | UPDATE ledger_lot SET face_millitokens = face_millitokens + 1 WHERE {ONE}
+4 | UPDATE ledger_lot SET wallet_id = {OTHER} WHERE {ONE}
+4 | UPDATE ledger_lot SET reference = 'order:ord_other' WHERE reference LIKE 'order:%'
+4 | UPDATE ledger_lot SET kind = 'grant' WHERE kind = 'paid'
+4 | UPDATE ledger_lot SET granted_at = '2020-01-01 00:00:00+00:00' WHERE {ONE}
+4 | UPDATE ledger_lot SET expires_at = '2099-01-01 00:00:00+00:00' WHERE reference LIKE 'order:%'
+4 | UPDATE ledger_lot SET expires_at = NULL WHERE reference LIKE 'order:%'
+4 | UPDATE ledger_lot SET paid_minor = 5 WHERE kind = 'bonus'
+4 | DELETE FROM ledger_lotburn WHERE {ONE}
+4 | UPDATE ledger_lotburn SET amount_millitokens = amount_millitokens + 1 WHERE {ONE}
+4 | UPDATE ledger_lotburn SET lot_id = (SELECT MAX(id) FROM ledger_lot) WHERE {ONE}
+4 | UPDATE ledger_lotburn SET transaction_id = (SELECT MIN(id) FROM ledger_transaction) WHERE {ONE}
+1 2 | UPDATE ledger_entry SET amount_millitokens = amount_millitokens + 1 WHERE {ONE}
+2 | UPDATE ledger_entry SET wallet_after_millitokens = wallet_after_millitokens + 1 WHERE {ONE}
+2 | UPDATE ledger_entry SET wallet_seq = 9999 WHERE {ONE}
+2 | UPDATE ledger_entry SET wallet_id = NULL, wallet_seq = NULL, wallet_after_millitokens = NULL WHERE {ONE}
+5 | UPDATE ledger_entry SET line = 9 WHERE {ONE}
+1 2 | UPDATE ledger_entry SET credit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'breakage') WHERE {ONE}
+5 9 | UPDATE ledger_entry SET credit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'breakage') WHERE credit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'payable')
+5 | UPDATE ledger_entry SET debit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'commission') WHERE debit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'clearing')
+2 5 | DELETE FROM ledger_entry WHERE {ONE}
+5 | UPDATE ledger_transaction SET entry_count = entry_count + 1 WHERE {CAPTURE}
+5 | UPDATE ledger_transaction SET kind = 'grant' WHERE kind = 'expiry'
+3 | UPDATE ledger_transaction SET idempotency_key = 'other' WHERE {CAPTURE}
+4 | UPDATE ledger_transaction SET idempotency_key = 'other' WHERE kind = 'purchase' AND idempotency_key LIKE 'paid:%'
+3 | UPDATE ledger_transaction SET recorded_at = '2020-01-01 00:00:00+00:00' WHERE {CAPTURE}
+5 | UPDATE ledger_transaction SET recorded_at = '2099-01-01 00:00:00+00:00' WHERE {CAPTURE}
+3 | UPDATE ledger_transaction SET reference = 'call:call_other' WHERE {CAPTURE}
+4 | UPDATE ledger_transaction SET reference = 'order:ord_other' WHERE kind = 'purchase'
+5 | UPDATE ledger_transaction SET reversal_no = 7 WHERE kind = 'reversal'
+5 | UPDATE ledger_transaction SET reverses_id = (SELECT MAX(id) FROM ledger_transaction WHERE kind = 'capture') WHERE kind = 'reversal'
+3 9 | UPDATE ledger_hold SET captured_millitokens = captured_millitokens - 1 WHERE {CAPTURED}
+3 9 | UPDATE ledger_hold SET state = 'released', captured_millitokens = 0 WHERE {CAPTURED}
+3 | UPDATE ledger_hold SET state = 'captured', resolved_at = placed_at WHERE state = 'released'
+3 | UPDATE ledger_hold SET state = 'released', resolved_at = placed_at WHERE {PENDING}
+3 | UPDATE ledger_hold SET amount_millitokens = amount_millitokens + 1 WHERE {PENDING}
+3 | UPDATE ledger_hold SET amount_millitokens = amount_millitokens + 1 WHERE {CAPTURED}
+3 | UPDATE ledger_hold SET owner_key = 'org_nobody' WHERE {PENDING}
+3 | UPDATE ledger_hold SET unit = 'test' WHERE {PENDING}
+3 | UPDATE ledger_hold SET expires_at = '2099-01-01 00:00:00+00:00' WHERE {PENDING}
+6 | UPDATE ledger_hold SET expires_at = '2020-01-01 00:00:00+00:00', placed_at = '2020-01-01 00:00:00+00:00' WHERE {PENDING}
+3 | UPDATE ledger_hold SET decline_code = 'wallet_frozen' WHERE {CAPTURED}
+3 | UPDATE ledger_hold SET resolved_at = '2020-01-01 00:00:00+00:00' WHERE {CAPTURED}
+9 | UPDATE ledger_hold SET reference = 'call:call_other' WHERE {CAPTURED}
+9 | UPDATE ledger_hold SET price_version = 'prc_other' WHERE {CAPTURED}
+3 | UPDATE ledger_holdpart SET amount_millitokens = amount_millitokens + 1 WHERE hold_id = (SELECT MIN(id) FROM ledger_hold WHERE state = 'pending')
+3 | UPDATE ledger_holdpart SET wallet_id = {OTHER} WHERE hold_id = (SELECT MIN(id) FROM ledger_hold WHERE state = 'pending')
+3 | DELETE FROM ledger_holdpart WHERE hold_id = (SELECT MIN(id) FROM ledger_hold WHERE state = 'captured')
+3 | UPDATE ledger_limit SET held_millitokens = held_millitokens + 1
+3 | UPDATE ledger_limit SET spent_millitokens = spent_millitokens + 1
+3 | DELETE FROM ledger_holdlimit WHERE hold_id IN (SELECT id FROM ledger_hold WHERE state = 'pending')
+9 | UPDATE metering_call SET cost_millitokens = cost_millitokens + 1, commission_millitokens = commission_millitokens + 1 WHERE {CHARGED}
+9 | UPDATE metering_call SET share_millitokens = share_millitokens + 1, commission_millitokens = commission_millitokens - 1 WHERE {CHARGED}
+9 | UPDATE metering_call SET uncovered_millitokens = uncovered_millitokens + 1 WHERE {CHARGED}
+9 | UPDATE metering_call SET prompt_tokens = prompt_tokens + 1 WHERE {CHARGED}
+9 | UPDATE metering_call SET completion_tokens = completion_tokens - 1 WHERE {CHARGED}
+9 | UPDATE metering_call SET unit = 'test' WHERE {CHARGED}
+9 | UPDATE metering_call SET organisation_id = (SELECT MAX(id) FROM accounts_organisation) WHERE {CHARGED}
+9 | UPDATE metering_call SET status = 'open', ended_at = NULL WHERE status = 'failed'
+9 | UPDATE metering_call SET status = 'failed', ended_at = started_at WHERE status = 'open'
+9 | UPDATE metering_call SET usage_source = 'none' WHERE {CHARGED}
+9 | UPDATE metering_call SET hold_id = NULL WHERE {CHARGED}
+9 | DELETE FROM metering_usagecharge WHERE event_id = (SELECT MIN(id) FROM metering_usageevent); DELETE FROM metering_usageevent WHERE id = (SELECT MIN(id) FROM metering_usageevent)
+8 | DELETE FROM metering_usagecharge WHERE {ONE}
+9 | UPDATE metering_usagecharge SET amount_millitokens = amount_millitokens + 1 WHERE {ONE}
+9 | UPDATE metering_usagecharge SET transaction_id = (SELECT MIN(id) FROM ledger_transaction) WHERE {ONE}
+9 | UPDATE metering_usageevent SET source = 'provider:prv_other' WHERE {ONE}
+9 | UPDATE metering_usageevent SET completion_tokens = completion_tokens + 1 WHERE {ONE}
+10 | UPDATE metering_usageevent SET payload_hash = 'other' WHERE {ONE}
+10 | UPDATE catalog_priceversion SET output_millitokens = output_millitokens + 1
+"""  # noqa: E501
+
+
+def read_cases() -> list[Any]:
+    found = []
+    for line in CASES.strip().splitlines():
+        numbers, _bar, sql = line.partition(" | ")
+        table = sql.split()[2 if sql.startswith("DELETE") else 1]
+        for name, row in ROWS.items():
+            sql = sql.replace(name, row)
+        statements = tuple(sql.replace("{table}", table).replace("%", "%%").split("; "))
+        found.append(pytest.param(set(map(int, numbers.split())), statements, id=line[:70]))
+    return found
+
+
+def test_a_busy_healthy_book_raises_nothing(busy: Wallet) -> None:
+    run = run_twice()
+    assert list(Finding.objects.exclude(check_number=22)) == []
+    assert run.error == ""
+    assert {row["differences"] for row in run.checks if row["number"] != 22} == {0}
+    assert {unit: terms["gap"] for unit, terms in run.equation.items()} == {
+        "live": "0",
+        "test": "0",
+    }
+    light = run_once(kind=RunKind.LIGHT)
+    assert {row["differences"] for row in light.checks if row["number"] != 22} == {0}
+
+
+@pytest.mark.parametrize(("numbers", "statements"), read_cases())
+def test_a_change_past_all_guards_is_seen(
+    busy: Wallet, numbers: set[int], statements: tuple[str, ...]
+) -> None:
+    before = {(f.check_number, f.subject) for f in _seen()}
+    assert inject_all(statements) > 0, "nothing was changed"
+    after = {(f.check_number, f.subject) for f in _seen()}
+    found = {number for number, _subject in after - before}
+    assert found & numbers, (found, after - before)
+
+
+def _seen() -> list[Finding]:
+    run = run_once()
+    assert run.error == ""
+    return list(Finding.objects.all())
