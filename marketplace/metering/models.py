@@ -57,6 +57,13 @@ class UsageDoubt(models.TextChoices):
 
 
 COSTING_STATUSES = (CallStatus.SUCCEEDED, CallStatus.CLIENT_DISCONNECTED)
+# What somebody who looks for trouble filters by: rare, so these have indexes of their own.
+TROUBLED_STATUSES = (
+    CallStatus.FAILED,
+    CallStatus.CLIENT_DISCONNECTED,
+    CallStatus.REFUSED,
+    CallStatus.LOST,
+)
 
 
 class CallQuerySet(models.QuerySet["Call"]):
@@ -154,7 +161,24 @@ class Call(models.Model):
             models.Index(
                 fields=["started_at"], condition=Q(status="open"), name="calls_still_open"
             ),
-            models.Index(fields=["ended_at"], condition=~Q(usage_doubt=""), name="calls_in_doubt"),
+            # The words of the reconciliation's check 22.
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(status="lost") | ~Q(usage_doubt="") | Q(uncovered_millitokens__gt=0),
+                name="calls_to_look_at",
+            ),
+            # A provider's list goes over all its services.
+            models.Index(fields=["-started_at", "-id"], name="calls_by_time"),
+            models.Index(
+                fields=["organisation", "status", "-started_at", "-id", "service"],
+                condition=Q(status__in=TROUBLED_STATUSES),
+                name="troubled_calls_by_tenant",
+            ),
+            models.Index(
+                fields=["service", "status", "-started_at", "-id"],
+                condition=Q(status__in=TROUBLED_STATUSES),
+                name="troubled_calls_by_service",
+            ),
         ]
 
     def __str__(self) -> str:

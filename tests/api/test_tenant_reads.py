@@ -290,7 +290,7 @@ def test_lists_cost_the_same_queries_however_long(
         ada_api.get(f"/api/v1/{path}")  # the key's last use is noted once a minute
         with django_assert_max_num_queries(most):
             assert ada_api.get(f"/api/v1/{path}").status_code == 200
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         rhine_api.get("/api/provider/v1/calls")
 
 

@@ -1,9 +1,8 @@
 """Single calls: the list, one receipt, and what the list can be filtered by."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext_lazy as _
@@ -63,10 +62,11 @@ def list_calls(
         calls = calls.filter(started_at__gte=since)
     if until is not None:
         calls = calls.filter(started_at__lt=until)
+    # Looked up first: the database plans for this service or key, not for an average one.
     if service:
-        calls = calls.filter(service=Service.objects.filter(public_id=service).values("pk")[:1])
+        calls = calls.filter(service__in=_find_pks(Service.objects.filter(public_id=service)))
     if api_key:
-        calls = calls.filter(api_key=ApiKey.objects.filter(public_id=api_key).values("pk")[:1])
+        calls = calls.filter(api_key__in=_find_pks(ApiKey.objects.filter(public_id=api_key)))
     if status:
         calls = calls.filter(status=status)
     if unit:
@@ -143,14 +143,10 @@ def list_provider_calls(
     status: str = "",
 ) -> QuerySet[Call]:
     """Calls of the provider's services, newest first. Tenants are not theirs to see: show none."""
-    services: Iterable[int] | QuerySet[Service, int] = Service.objects.filter(
-        provider=provider
-    ).values_list("pk", flat=True)
+    services = Service.objects.filter(provider=provider)
     if service:
-        services = Service.objects.filter(provider=provider, public_id=service).values_list(
-            "pk", flat=True
-        )
-    calls = Call.objects.filter(service__in=services).select_related("service__model")
+        services = services.filter(public_id=service)
+    calls = Call.objects.filter(service__in=_find_pks(services)).select_related("service__model")
     if since is not None:
         calls = calls.filter(started_at__gte=since)
     if until is not None:
@@ -196,3 +192,7 @@ def get_opened_call(*, public_id: str = "", hold_id: str = "") -> OpenedCall:
         completion_tokens=0,
         started_at=call.started_at,
     )
+
+
+def _find_pks(rows: QuerySet[Any]) -> list[int]:
+    return list(rows.values_list("pk", flat=True))

@@ -15,21 +15,31 @@ from marketplace.metering.periods import bound_days
 GroupColumn = Literal["service_id", "api_key_id", "member_id", "status"]
 
 _COSTING = ", ".join(f"'{status.value}'" for status in COSTING_STATUSES)
-# The bounds of each day are a table of their own, and CROSS JOIN keeps SQLite from turning the
-# loops round: so each day is one range of the index, whatever the time zone and its clock changes.
-# The bounds of all days together tell PostgreSQL how little of the table it is about.
-_SUM_BY_DAY = f"""
-    WITH day(n, starts, ends) AS (VALUES {{days}})
-    SELECT day.n, t.{{group}}, SUM(t.calls),
-           SUM(CASE WHEN t.status IN ({_COSTING}) THEN 0 ELSE t.calls END),
-           SUM(t.prompt_tokens), SUM(t.cached_tokens), SUM(t.completion_tokens),
-           SUM(t.cost_millitokens), SUM(t.share_millitokens),
-           {", ".join(f"SUM(t.{column})" for column in latency.COLUMNS)}
-      FROM day CROSS JOIN metering_usagetotal t
-     WHERE t.bucket_start >= day.starts AND t.bucket_start < day.ends
-       AND t.bucket_start >= %s AND t.bucket_start < %s AND {{filters}}
-     GROUP BY day.n, t.{{group}}
-"""  # noqa: S608 (our own column names)
+_SUMS = f"""
+    SUM(t.calls), SUM(CASE WHEN t.status IN ({_COSTING}) THEN 0 ELSE t.calls END),
+    SUM(t.prompt_tokens), SUM(t.cached_tokens), SUM(t.completion_tokens),
+    SUM(t.cost_millitokens), SUM(t.share_millitokens),
+    {", ".join(f"SUM(t.{column})" for column in latency.COLUMNS)}
+"""
+# The bounds of the days are a table of their own, and each day is one range of the index, whatever
+# the time zone and its clock changes. PostgreSQL would rather compare every total with every day,
+# so there each day is a query of its own (LATERAL); SQLite keeps to the order of a CROSS JOIN.
+_SUM_BY_DAY = {
+    "postgresql": f"""
+        WITH day(n, starts, ends) AS (VALUES {{days}})
+        SELECT day.n, one.* FROM day CROSS JOIN LATERAL (
+            SELECT t.{{group}}, {_SUMS} FROM metering_usagetotal t
+             WHERE t.bucket_start >= day.starts AND t.bucket_start < day.ends AND {{filters}}
+             GROUP BY t.{{group}}
+        ) AS one
+    """,  # noqa: S608 (our own column names)
+    "sqlite": f"""
+        WITH day(n, starts, ends) AS (VALUES {{days}})
+        SELECT day.n, t.{{group}}, {_SUMS} FROM day CROSS JOIN metering_usagetotal t
+         WHERE t.bucket_start >= day.starts AND t.bucket_start < day.ends AND {{filters}}
+         GROUP BY day.n, t.{{group}}
+    """,  # noqa: S608 (our own column names)
+}
 
 
 @dataclass(slots=True)
@@ -65,10 +75,8 @@ def sum_by_day(
     parameters: list[Any] = []
     if not days:
         return
-    bounds = list(bound_days(days, zone))
-    for number, (starts, ends) in enumerate(bounds):
+    for number, (starts, ends) in enumerate(bound_days(days, zone)):
         parameters += [number, adapt(starts), adapt(ends)]
-    parameters += [adapt(bounds[0][0]), adapt(bounds[-1][1])]
     conditions = []
     for column, value in filters.items():
         values = value if isinstance(value, list) else [value]
@@ -76,7 +84,7 @@ def sum_by_day(
             return
         conditions.append(f"t.{column} IN ({', '.join(['%s'] * len(values))})")
         parameters += values
-    statement = _SUM_BY_DAY.format(
+    statement = _SUM_BY_DAY[connection.vendor].format(
         days=", ".join(["(%s, %s, %s)"] * len(days)), group=group, filters=" AND ".join(conditions)
     )
     with connection.cursor() as cursor:
