@@ -1,10 +1,11 @@
 """One ASGI application: the gateway under ``/v1``, Django for everything else.
 
 The gateway is a plain ASGI application beside Django, since a Django view would cost it four
-fifths of its speed (docs/gateway.md). It alone has something to start and stop: ``lifespan``
-goes to it.
+fifths of its speed (docs/gateway.md). It and the watch over the ledger's guards have something to
+start and stop.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +20,7 @@ django_application = get_asgi_application()
 
 # Its models can be imported only now that Django is set up.
 from marketplace.gateway.app import application as gateway_application  # noqa: E402
+from marketplace.ledger.watch import Watch  # noqa: E402
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
@@ -29,11 +31,23 @@ log = structlog.get_logger("portal.access")
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "lifespan" or is_gateway_path(scope.get("path", "")):
+    if scope["type"] == "lifespan":
+        await live(scope, receive, send)
+    elif is_gateway_path(scope.get("path", "")):
         await gateway_application(scope, receive, send)
     elif scope["type"] == "http":
         await serve_page(scope, receive, send)
     # A WebSocket is offered nowhere: returning without accepting it refuses it.
+
+
+async def live(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve only after the first look at what guards the ledger, and look on until the end."""
+    watch = Watch()
+    await asyncio.to_thread(watch.start)
+    try:
+        await gateway_application(scope, receive, send)
+    finally:
+        await asyncio.to_thread(watch.stop)
 
 
 def is_gateway_path(path: str) -> bool:

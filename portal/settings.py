@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "portal.web.unguarded.UnguardedMiddleware",
 ]
 
 ROOT_URLCONF = "portal.urls"
@@ -220,7 +221,9 @@ SELLER_EMAIL = env.str("SELLER_EMAIL", default="")
 # How long before it takes effect a price rise of a live service is announced.
 PRICE_RISE_NOTICE_DAYS = env.int("PRICE_RISE_NOTICE_DAYS", default=7)
 
-# --- Proofs of the ledger -----------------------------------------------------------------
+# --- Guards and proofs of the ledger ------------------------------------------------------
+# How often a running site looks whether triggers, constraints, privileges and migrations are there.
+LEDGER_GUARD_SECONDS = env.float("LEDGER_GUARD_SECONDS", default=15.0)
 # Where the heads of checkpoints are kept, out of reach of who can edit the database.
 LEDGER_HEADS_FILE = env.str("LEDGER_HEADS_FILE", default="")
 LEDGER_HEADS_WEBHOOK_URL = env.str("LEDGER_HEADS_WEBHOOK_URL", default="")

@@ -19,6 +19,7 @@ from marketplace.gateway.errors import GatewayRefusal, refuse_domain, refuse_une
 from marketplace.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
 from marketplace.gateway.running import Gateway
 from marketplace.gateway.streaming import stream
+from marketplace.ledger import services as ledger
 from portal.kernel.errors import DomainError
 
 logger = structlog.get_logger(__name__)
@@ -156,7 +157,11 @@ async def _embed(gateway: Gateway, exchange: Exchange) -> None:
 async def _call(
     gateway: Gateway, exchange: Exchange, parse: Callable[..., requests.CallRequest]
 ) -> None:
-    """Key first, so that a stranger's body is not even read."""
+    """Key first, so that a stranger's body is not even read.
+
+    Before it the ledger's guards, so that a call that could not be booked writes nothing at all.
+    """
+    ledger.refuse_when_unguarded()
     key = await gateway.keys.authenticate(exchange.headers.get(b"authorization"))
     if key.touch_due:
         gateway.start(gateway.keys.note_use(key))

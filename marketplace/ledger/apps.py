@@ -12,9 +12,10 @@ class LedgerConfig(AppConfig):
 
     def ready(self) -> None:
         from marketplace.ledger.guards import GUARDS
-        from portal.kernel import immutability
+        from portal.kernel import immutability, privileges
 
         immutability.register(GUARDS)
+        privileges.revoke_after_migrations()
         checks.register(check_guards, checks.Tags.database)
 
 
@@ -25,15 +26,18 @@ def check_guards(
     **kwargs: Any,
 ) -> list[checks.CheckMessage]:
     """``check --database default``: a warning, since ``migrate`` runs checks and then repairs."""
-    from marketplace.ledger.guards import missing_guards
+    from marketplace.ledger.guards import missing_safeguards
 
-    missing = missing_guards() if databases and "default" in databases else []
-    if not missing:
+    if not databases or "default" not in databases:
         return []
-    return [
-        checks.Warning(
-            f"The database lacks what keeps the books immutable: {', '.join(missing)}.",
-            hint="Run `manage.py migrate`, which puts triggers back, and ask who removed them.",
-            id="ledger.W001",
+    messages: list[checks.CheckMessage] = []
+    if missing := missing_safeguards():
+        messages.append(
+            checks.Warning(
+                f"The database lacks what keeps the books immutable: {', '.join(missing)}.",
+                hint="Run `manage.py migrate` as the tables' owner, which puts triggers back and "
+                "takes privileges away, and ask who changed them.",
+                id="ledger.W001",
+            )
         )
-    ]
+    return messages

@@ -9,11 +9,16 @@
 - names the wallet whose account it moves, exactly when it moves one.
 """
 
+from collections.abc import Iterable
+
 from django.apps import apps
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
+from django.db.migrations.loader import MigrationLoader
+from django.db.models import Model
 
 from marketplace.ledger.models import Entry
-from portal.kernel import immutability
+from portal.kernel import immutability, privileges
 from portal.kernel.immutability import Guard, append_only, fixed_columns, refuse
 
 _ENTRY_REFUSED = "ledger_entry: not a line of a transaction being made, or accounts do not fit"
@@ -66,6 +71,11 @@ _RESOLVED_CHANGES = (
     "OR (OLD.state = 'expired' AND NEW.state <> 'captured')"
 )
 
+_DISABLED_FOREIGN_KEYS = """
+SELECT DISTINCT t.tgrelid::regclass::text FROM pg_trigger t
+WHERE t.tgisinternal AND t.tgenabled = 'D' AND t.tgrelid::regclass::text LIKE 'ledger%' ORDER BY 1
+"""
+
 GUARDS: list[Guard] = [
     *append_only("ledger_account"),
     *append_only("ledger_transaction"),
@@ -78,11 +88,31 @@ GUARDS: list[Guard] = [
     *fixed_columns("ledger_wallet", ["account_id", "owner_key", "unit", "scope"]),
     *fixed_columns(
         "ledger_lot",
-        ["wallet_id", "reference", "kind", "face_millitokens", "paid_minor", "currency"],
+        [
+            "public_id",
+            "wallet_id",
+            "reference",
+            "kind",
+            "face_millitokens",
+            "paid_minor",
+            "currency",
+            "granted_at",
+            "expires_at",
+        ],
     ),
     *fixed_columns(
         "ledger_hold",
-        ["owner_key", "unit", "idempotency_scope", "idempotency_key", "request_hash"],
+        [
+            "public_id",
+            "owner_key",
+            "unit",
+            "idempotency_scope",
+            "idempotency_key",
+            "request_hash",
+            "reference",
+            "price_version",
+            "placed_at",
+        ],
     ),
     # A hold resolves once; only an expired one may still be captured, late.
     *refuse(
@@ -107,29 +137,69 @@ GUARDS: list[Guard] = [
 
 
 def missing_guards() -> list[str]:
-    """Names of absent or altered triggers (of all rooms) and absent constraints of the ledger.
+    """What keeps the books right and is not there: migrations, triggers of all rooms, constraints
+    of the ledger, and privileges that the serving role should lack.
 
-    Empty when all is well, and before the first migration. For start-up, /healthz and the
-    reconciler (check 21).
+    Empty when all is well. For start-up (``watch``), /healthz and the reconciler (check 21).
     """
+    loader = MigrationLoader(connection)
+    lacking = sorted(set(loader.graph.nodes) - set(loader.applied_migrations))
+    return [f"migration {app}.{name}" for app, name in lacking] + missing_safeguards()
+
+
+def missing_safeguards() -> list[str]:
+    """The same without migrations. Empty before the first one."""
     tables = set(connection.introspection.table_names())
     if Entry._meta.db_table not in tables:
         return []
-    return immutability.missing_guards(connection) + _missing_constraints()
+    return [
+        *immutability.missing_guards(connection),
+        *_missing_constraints(),
+        *privileges.list_forbidden_privileges(connection),
+    ]
 
 
 def _missing_constraints() -> list[str]:
-    models = apps.get_app_config("ledger").get_models()
-    expected = {constraint.name for model in models for constraint in model._meta.constraints}
     with connection.cursor() as cursor:
+        missing = _missing_by_name(cursor)
+        for model in _models():
+            missing += _missing_of_fields(cursor, model)
         if connection.vendor == "postgresql":
-            cursor.execute(
-                "SELECT conname FROM pg_constraint WHERE convalidated "
-                "UNION ALL SELECT indexrelid::regclass::text FROM pg_index "
-                "WHERE indisunique AND indisvalid"
-            )
-            present = {name for (name,) in cursor.fetchall()}
-            return sorted(expected - present)
-        cursor.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
-        text = "\n".join(sql for (sql,) in cursor.fetchall())
+            cursor.execute(_DISABLED_FOREIGN_KEYS)
+            missing += [f"foreign keys of {table} (disabled)" for (table,) in cursor.fetchall()]
+    return missing
+
+
+def _models() -> Iterable[type[Model]]:
+    return apps.get_app_config("ledger").get_models()
+
+
+def _missing_by_name(cursor: CursorWrapper) -> list[str]:
+    """Constraints that the models name."""
+    expected = {item.name for model in _models() for item in model._meta.constraints}
+    if connection.vendor == "postgresql":
+        cursor.execute(
+            "SELECT conname FROM pg_constraint WHERE convalidated "
+            "UNION ALL SELECT indexrelid::regclass::text FROM pg_index "
+            "WHERE indisunique AND indisvalid"
+        )
+        present = {name for (name,) in cursor.fetchall()}
+        return sorted(expected - present)
+    cursor.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+    text = "\n".join(sql for (sql,) in cursor.fetchall())
     return sorted(name for name in expected if f'"{name}"' not in text)
+
+
+def _missing_of_fields(cursor: CursorWrapper, model: type[Model]) -> list[str]:
+    """Foreign keys, and what is unique, as the fields say."""
+    table = model._meta.db_table
+    present = connection.introspection.get_constraints(cursor, table).values()
+    linked = {item["columns"][0] for item in present if item["foreign_key"]}
+    unique = {tuple(item["columns"]) for item in present if item["unique"] or item["primary_key"]}
+    missing = []
+    for field in model._meta.local_concrete_fields:
+        if field.remote_field and field.column not in linked:
+            missing.append(f"foreign key {table}.{field.column}")
+        if field.unique and (field.column,) not in unique:
+            missing.append(f"unique {table}.{field.column}")
+    return missing

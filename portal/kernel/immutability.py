@@ -19,17 +19,21 @@ from django.db.models.signals import post_migrate, pre_migrate
 from django.db.transaction import atomic
 
 _REFUSE = "tokenworks_refuse_change"
-_REFUSE_BODY = """
+_RAISE = """RAISE EXCEPTION '% on % refused: its rows never change', TG_OP, TG_TABLE_NAME
+    USING ERRCODE = 'integrity_constraint_violation';"""
+_REFUSE_BODY = f"""
 BEGIN
-  RAISE EXCEPTION '% on % refused: its rows never change', TG_OP, TG_TABLE_NAME
-    USING ERRCODE = 'integrity_constraint_violation';
+  {_RAISE}
 END;
 """
 
 
 @dataclass(frozen=True)
 class Guard:
-    """One trigger on one kind of database. ``body`` is the PL/pgSQL of ``function``."""
+    """One trigger on one kind of database. ``body`` is the PL/pgSQL of ``function``, and
+    ``statement`` is spelt as PostgreSQL itself spells it, so that the two can be compared: a
+    condition therefore stands in the body, since a WHEN would be told in PostgreSQL's own words.
+    """
 
     vendor: str
     table: str
@@ -40,10 +44,12 @@ class Guard:
 
 
 _registered: dict[tuple[str, str], Guard] = {}
+_appended: set[str] = set()
 
 
 def append_only(table: str) -> list[Guard]:
     """Guards that refuse UPDATE, DELETE and TRUNCATE (and SQLite's REPLACE) on ``table``."""
+    _appended.add(table)
     return [*refuse(table, "no_update", "BEFORE UPDATE"), *_never_removed(table)]
 
 
@@ -76,6 +82,12 @@ def register(guards: Iterable[Guard]) -> None:
     pre_migrate.connect(_before_migrations, dispatch_uid="kernel.immutability")
     post_migrate.connect(_after_migrations, dispatch_uid="kernel.immutability")
     connection_created.connect(_on_connection, dispatch_uid="kernel.immutability")
+
+
+def list_append_only(connection: BaseDatabaseWrapper) -> list[str]:
+    """Names of the existing tables whose rows never change and never go."""
+    tables = set(connection.introspection.table_names())
+    return sorted(tables & {guard.table for guard in _of(connection) if guard.table in _appended})
 
 
 def missing_guards(connection: BaseDatabaseWrapper) -> list[str]:
@@ -140,13 +152,23 @@ def _postgresql_trigger(
     table: str, what: str, event: str, condition: str = "", *, row: bool = True
 ) -> Guard:
     name = f"{table}_{what}"
-    when = f" WHEN ({condition})" if condition else ""
     level = "ROW" if row else "STATEMENT"
+    function, body = (_REFUSE, _REFUSE_BODY) if not condition else (name, _refuse_when(condition))
     statement = (
-        f"CREATE TRIGGER {name} {event} ON {table} FOR EACH {level}{when} "
-        f"EXECUTE FUNCTION {_REFUSE}()"
+        f"CREATE TRIGGER {name} {event} ON {table} FOR EACH {level} EXECUTE FUNCTION {function}()"
     )
-    return Guard("postgresql", table, name, statement, _REFUSE, _REFUSE_BODY)
+    return Guard("postgresql", table, name, statement, function, body)
+
+
+def _refuse_when(condition: str) -> str:
+    return f"""
+BEGIN
+  IF {condition} THEN
+    {_RAISE}
+  END IF;
+  RETURN NEW;
+END;
+"""
 
 
 def _of(connection: BaseDatabaseWrapper) -> list[Guard]:
@@ -162,22 +184,23 @@ def _absent(connection: BaseDatabaseWrapper) -> list[Guard]:
     tables = set(connection.introspection.table_names())
     guards = [guard for guard in _of(connection) if guard.table in tables]
     present = _present(connection)
-    expected = "body" if connection.vendor == "postgresql" else "statement"
-    return [g for g in guards if present.get((g.table, g.name)) != getattr(g, expected)]
+    return [g for g in guards if present.get((g.table, g.name)) != (g.statement, g.body)]
 
 
-def _present(connection: BaseDatabaseWrapper) -> dict[tuple[str, str], str]:
-    """(table, trigger) → what it runs: SQLite's statement, PostgreSQL's function body."""
+def _present(connection: BaseDatabaseWrapper) -> dict[tuple[str, str], tuple[str, str]]:
+    """(table, trigger) → its definition and, on PostgreSQL, its function's body."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
-                "SELECT t.tgrelid::regclass::text, t.tgname, p.prosrc FROM pg_trigger t "
-                "JOIN pg_proc p ON p.oid = t.tgfoid "
+                "SELECT t.tgrelid::regclass::text, t.tgname, pg_get_triggerdef(t.oid, true), "
+                "p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
                 "WHERE NOT t.tgisinternal AND t.tgenabled = 'A'"
             )
         else:
-            cursor.execute("SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'trigger'")
-        return {(table, name): text for table, name, text in cursor.fetchall()}
+            cursor.execute(
+                "SELECT tbl_name, name, sql, '' FROM sqlite_master WHERE type = 'trigger'"
+            )
+        return {(table, name): (text, body) for table, name, text, body in cursor.fetchall()}
 
 
 def _before_migrations(*, using: str, plan: list[Any] | None = None, **_kwargs: Any) -> None:

@@ -109,6 +109,12 @@ ERROR_CODES = (
     ),
     ErrorCode(
         503,
+        "ledger_unguarded",
+        "InternalServerError",
+        _("Calls are stopped while what guards the books is put back. Nothing was charged."),
+    ),
+    ErrorCode(
+        503,
         "overloaded",
         "InternalServerError",
         _("Too much is in flight. Wait as Retry-After says."),

@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from marketplace.ledger import guards
 from marketplace.ledger import services as ledger
 from marketplace.ledger.apps import check_guards
-from portal.kernel import immutability
+from portal.kernel import immutability, privileges
 from tests.databases import CommittedDatabase
 from tests.ledger.auditor import audit, read_books
 from tests.ledger.cast import NOW, capture, grant, hold
@@ -57,6 +57,8 @@ def books(db: None) -> None:
         "UPDATE ledger_wallet SET owner_key = 'me'",
         "UPDATE ledger_lot SET face_millitokens = face_millitokens * 2",
         "UPDATE ledger_lot SET reference = 'order:again'",
+        "UPDATE ledger_lot SET expires_at = '2030-01-01'",
+        "UPDATE ledger_hold SET price_version = 'other'",
         "DELETE FROM ledger_lot",
         "DELETE FROM ledger_hold",
         "UPDATE ledger_hold SET idempotency_key = 'other'",
@@ -200,6 +202,86 @@ def test_disarmed_function_is_found(committed_db: CommittedDatabase) -> None:
     assert guards.missing_guards() == []
 
 
+def test_hollow_trigger_is_found(committed_db: CommittedDatabase) -> None:
+    """The right name and function, but a condition that is never met, or another event."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite keeps the whole statement, which is compared")
+    execute(
+        "CREATE OR REPLACE TRIGGER ledger_entry_no_update BEFORE UPDATE ON ledger_entry "
+        "FOR EACH ROW WHEN (false) EXECUTE FUNCTION tokenworks_refuse_change()"
+    )
+    execute(
+        "CREATE OR REPLACE TRIGGER ledger_lot_fixed_columns BEFORE UPDATE OF currency "
+        "ON ledger_lot FOR EACH ROW EXECUTE FUNCTION ledger_lot_fixed_columns()"
+    )
+    execute("ALTER TABLE ledger_entry ENABLE ALWAYS TRIGGER ledger_entry_no_update")
+    execute("ALTER TABLE ledger_lot ENABLE ALWAYS TRIGGER ledger_lot_fixed_columns")
+    assert guards.missing_guards() == ["ledger_entry_no_update", "ledger_lot_fixed_columns"]
+    call_command("migrate", verbosity=0)
+    assert guards.missing_guards() == []
+
+
+def test_missing_migration_is_found(committed_db: CommittedDatabase) -> None:
+    execute("DELETE FROM django_migrations WHERE name = '0002_postgresql_storage'")
+    assert "migration ledger.0002_postgresql_storage" in guards.missing_guards()
+
+
+def test_dropped_foreign_key_and_unique_index_are_found(committed_db: CommittedDatabase) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite cannot drop them")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conname FROM pg_constraint WHERE conrelid = 'ledger_entry'::regclass "
+            "AND contype = 'f' AND confrelid = 'ledger_wallet'::regclass"
+        )
+        [(name,)] = cursor.fetchall()
+    execute(f'ALTER TABLE ledger_entry DROP CONSTRAINT "{name}"')
+    execute("ALTER TABLE ledger_transaction DROP CONSTRAINT ledger_transaction_public_id_key")
+    execute("ALTER TABLE ledger_lot DISABLE TRIGGER ALL")
+    for item in (
+        "foreign key ledger_entry.wallet_id",
+        "unique ledger_transaction.public_id",
+        "foreign keys of ledger_lot (disabled)",
+        "ledger_lot_no_delete",
+    ):
+        assert item in guards.missing_guards()
+
+
+def test_serving_role_may_only_read_and_add(committed_db: CommittedDatabase) -> None:
+    """As docs/deploy.md sets it up: default privileges, then migrations, which take some back."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no roles")
+    role = f"site_{committed_db.name}"[:60]
+    execute(f'CREATE ROLE "{role}"')
+    try:
+        execute(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{role}"')
+        execute(f'SET ROLE "{role}"')
+        assert not privileges.serves_as_owner(connection)
+        missing = guards.missing_guards()
+        assert "may UPDATE ledger_entry" in missing
+        assert "may DELETE ledger_checkpoint" in missing
+        assert not [item for item in missing if "ledger_wallet " in item]
+        execute("RESET ROLE")
+        call_command("migrate", verbosity=0)
+        execute(f'SET ROLE "{role}"')
+        assert guards.missing_guards() == []
+        execute("RESET ROLE")
+        execute(f'GRANT UPDATE (reason) ON ledger_transaction TO "{role}"')
+        execute(f'GRANT TRUNCATE ON ledger_entry TO "{role}"')
+        execute(f'SET ROLE "{role}"')
+        assert guards.missing_guards() == [
+            "may TRUNCATE ledger_entry",
+            "may UPDATE ledger_transaction",
+        ]
+        execute("RESET ROLE")
+        assert privileges.serves_as_owner(connection)
+        assert guards.missing_guards() == []
+    finally:
+        execute("RESET ROLE")
+        execute(f'DROP OWNED BY "{role}"')
+        execute(f'DROP ROLE "{role}"')
+
+
 def test_dropped_constraint_is_found(committed_db: CommittedDatabase) -> None:
     if connection.vendor == "postgresql":
         execute("ALTER TABLE ledger_wallet DROP CONSTRAINT wallet_never_overspent")
@@ -214,7 +296,7 @@ def test_migrating_back_and_forth_keeps_the_guards(committed_db: CommittedDataba
     grant(1000)
     capture(hold(600), 500)
     call_command("migrate", "ledger", "0001", verbosity=0)
-    call_command("migrate", "ledger", verbosity=0)
+    call_command("migrate", verbosity=0)
     assert guards.missing_guards() == []
     capture(hold(300), 100)
     refuse("DELETE FROM ledger_entry")

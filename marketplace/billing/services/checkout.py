@@ -16,6 +16,7 @@ from marketplace.billing.offers import Offer, make_offer
 from marketplace.billing.payment_provider import PaymentRefused, SessionRequest
 from marketplace.billing.providers import get_default_provider, get_payment_provider
 from marketplace.billing.services import attempts, settlement
+from marketplace.ledger import services as ledger
 from portal.kernel.errors import Conflict, Rejected
 
 MAX_OPEN_ORDERS = 50
@@ -78,8 +79,10 @@ def start_checkout(
     made under those. The order stays a draft until ``open_payment``.
 
     Raises IdempotencyKeyReused, OfferChanged, TooManyOpenOrders, PackUnavailable,
-    QuantityRejected, IdempotencyKeyRejected, PurchaseReferenceRejected, PaymentsUnavailable.
+    QuantityRejected, IdempotencyKeyRejected, PurchaseReferenceRejected, PaymentsUnavailable,
+    LedgerUnguarded.
     """
+    ledger.refuse_when_unguarded()
     _require_text(idempotency_key, 1, _MAX_KEY_LENGTH, IdempotencyKeyRejected)
     _require_text(purchase_reference, 0, _MAX_REFERENCE_LENGTH, PurchaseReferenceRejected)
     request_hash = _hash_request(pack, currency, quantity, purchase_reference)
@@ -132,9 +135,11 @@ def open_payment(*, order: Order, now: datetime) -> str:
     """The address of the pay page: of the session there is, or of a new one.
 
     Goes over the network, so never inside a transaction. The buyer comes back to SITE_URL,
-    whatever host the request named. Raises OrderClosed, PaymentRefused, and PaymentsUnavailable:
-    then the attempt stays as it is, and the next call repeats it under the same key.
+    whatever host the request named. Raises OrderClosed, PaymentRefused, LedgerUnguarded, and
+    PaymentsUnavailable: then the attempt stays as it is, and the next call repeats it under the
+    same key.
     """
+    ledger.refuse_when_unguarded()
     provider = get_payment_provider(order.provider)
     attempt = attempts.begin_attempt(order_pk=order.pk, now=now)
     if attempt is None:

@@ -48,6 +48,7 @@ from marketplace.ledger.services.reversals import (
 from marketplace.ledger.services.sealing import seal_entries
 from marketplace.ledger.services.verification import Equation, Verification, verify_ledger
 from marketplace.ledger.sql import StateChanged
+from marketplace.ledger.watch import LedgerUnguarded, refuse_when_unguarded
 
 __all__ = [
     "BASIS_POINTS",
@@ -65,6 +66,7 @@ __all__ = [
     "HeadsDisagree",
     "HoldRequest",
     "HoldResult",
+    "LedgerUnguarded",
     "LimitDemand",
     "Move",
     "NotReversible",
@@ -90,6 +92,7 @@ __all__ = [
     "parse_head",
     "place_holds",
     "post_transaction",
+    "refuse_when_unguarded",
     "release_holds",
     "reverse_transaction",
     "seal_entries",

@@ -15,6 +15,7 @@ from marketplace.ledger.services.draft import Draft, Heading, Line, hash_request
 from marketplace.ledger.services.reads import lock_wallets_named
 from marketplace.ledger.services.rows import WalletRow
 from marketplace.ledger.sql import Statement, run
+from marketplace.ledger.watch import refuse_when_unguarded
 from portal.kernel.errors import Conflict, Rejected
 from portal.kernel.public_ids import new_public_id
 
@@ -78,8 +79,9 @@ def grant_lot(
     ``debits`` (account kind, owner, millitokens) say where the face comes from and add up to it.
     Idempotent on (reference, kind): a second call returns the lot with ``created=False``. Raises
     GrantedDifferently if that lot has another wallet or face, WalletFull above the bound of a
-    balance, ValueError for input that makes no sense.
+    balance, LedgerUnguarded, ValueError for input that makes no sense.
     """
+    refuse_when_unguarded()
     sides = [Credit(*debit) for debit in debits]
     checks.check_lot(owner_key, unit, scope, reference, kind, face_millitokens)
     checks.check_sides(sides, face_millitokens)

@@ -17,6 +17,7 @@ from marketplace.ledger.services.lot_expiry import expire_due_lots
 from marketplace.ledger.services.quick_hold import place_quickly
 from marketplace.ledger.services.rows import HoldRow
 from marketplace.ledger.sql import Row, Statement, run
+from marketplace.ledger.watch import refuse_when_unguarded
 
 _Key = tuple[str, str]  # idempotency scope and key
 
@@ -51,12 +52,14 @@ def place_holds(requests: Sequence[HoldRequest], *, now: datetime) -> list[HoldR
 
     A request that cannot be paid is "declined", a known key with another hash a "conflict";
     both leave balances as they were. Declines are stored, so a retry gets the same answer.
-    Raises ValueError, before anything is written, for a request that makes no sense.
+    Raises ValueError, before anything is written, for a request that makes no sense, and
+    LedgerUnguarded.
     """
     for request in requests:
         check_hold_request(request)
     if not requests:
         return []
+    refuse_when_unguarded()
     if len(requests) == 1 and connection.vendor == "postgresql":
         result = place_quickly(requests[0], now=now)
         if result is not None:

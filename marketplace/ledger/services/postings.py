@@ -12,6 +12,7 @@ from marketplace.ledger.services import checks
 from marketplace.ledger.services.accounts import resolve_accounts
 from marketplace.ledger.services.commands import Move, PostResult
 from marketplace.ledger.services.draft import Draft, Heading, Line, hash_request
+from marketplace.ledger.watch import refuse_when_unguarded
 from portal.kernel.errors import Conflict
 
 _CORRECTIONS = (TransactionKind.ADJUSTMENT, TransactionKind.PAYOUT)
@@ -81,8 +82,9 @@ def post_once(heading: Heading, post: Callable[[], tuple[Draft, str]]) -> PostRe
     """Post under the heading's key unless it was posted before.
 
     ``post`` drafts the transaction and returns its id. It runs inside a savepoint, and again
-    when another process has taken the key or number in between.
+    when another process has taken the key or number in between. Raises LedgerUnguarded.
     """
+    refuse_when_unguarded()
     for attempt in range(1, _ATTEMPTS + 1):
         stored = Transaction.objects.filter(
             idempotency_scope=heading.idempotency_scope, idempotency_key=heading.idempotency_key

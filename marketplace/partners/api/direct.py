@@ -46,7 +46,7 @@ class HoldsView(DirectView):
     """New holds."""
 
     repeatable = ("POST",)
-    problems = {"POST": (402, 404)}
+    problems = {"POST": (402, 404, 503)}
 
     @extend_schema(
         operation_id="place_hold",

@@ -38,7 +38,7 @@ class GrantsView(TenantView):
 
     tags = ["Direct mode"]
     repeatable = ("POST",)
-    problems = {"POST": (404,)}
+    problems = {"POST": (404, 503)}
 
     @extend_schema(
         operation_id="create_direct_grant",

@@ -15,6 +15,7 @@ from accounts.services import AuthenticatedKey
 from marketplace.catalog import selectors as catalog
 from marketplace.catalog.models import Provider
 from marketplace.catalog.selectors import CallableService
+from marketplace.ledger import services as ledger
 from marketplace.partners.models import DirectGrant, SigningKey
 from marketplace.partners.pseudonyms import pseudonym_of
 from marketplace.partners.services.signing_keys import get_signing_key
@@ -75,8 +76,9 @@ def issue_grant(
     """A grant for ``service`` (handle or public id), signed for its provider.
 
     Raises GrantServiceNotFound (unknown, or of the other unit), ServiceNotAllowed (the key's
-    list), GrantRejected (ceiling not positive, lifetime out of bounds).
+    list), GrantRejected (ceiling not positive, lifetime out of bounds), LedgerUnguarded.
     """
+    ledger.refuse_when_unguarded()
     longest = timedelta(seconds=settings.DIRECT_GRANT_SECONDS)
     lifetime = longest if lifetime is None else lifetime
     if not MIN_LIFETIME <= lifetime <= longest:
