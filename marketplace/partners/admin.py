@@ -6,7 +6,13 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts import services as accounts
-from marketplace.partners.models import CappedReport, DirectGrant, SigningKey
+from marketplace.partners.models import (
+    CappedReport,
+    DirectGrant,
+    Intake,
+    QuarantinedReport,
+    SigningKey,
+)
 from marketplace.partners.services import rotate_signing_key
 from portal.kernel.clock import utc_now
 from portal.kernel.view_only_admin import ViewOnlyAdmin
@@ -51,3 +57,18 @@ class CappedReportAdmin(ViewOnlyAdmin):
     list_display = ("call", "reported_millitokens", "held_millitokens", "received_at")
     list_select_related = ("call",)
     search_fields = ("call__public_id", "call__service__handle")
+
+
+@admin.register(QuarantinedReport)
+class QuarantinedReportAdmin(ViewOnlyAdmin):
+    """What contradicts an earlier report of the same event."""
+
+    list_display = ("source", "event_id", "call", "times", "last_received_at")
+    list_select_related = ("call",)
+    search_fields = ("call__public_id", "source", "event_id")
+
+
+@admin.register(Intake)
+class IntakeAdmin(ViewOnlyAdmin):
+    list_display = ("source", "day", "received", "repeated", "quarantined", "rejected")
+    search_fields = ("source",)

@@ -71,3 +71,48 @@ class CappedReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.call_id}: {self.reported_millitokens} of {self.held_millitokens}"
+
+
+class QuarantinedReport(models.Model):
+    """A usage event that was reported again with other content: kept apart, never charged.
+
+    One row per event, with what was said last; the first content is the usage event's own.
+    """
+
+    call = models.OneToOneField(Call, on_delete=models.PROTECT, related_name="quarantined_report")
+    source = models.CharField(max_length=60)
+    event_id = models.CharField(max_length=120)
+    hold_id = models.CharField(max_length=80)  # as it was written in the report
+    prompt_tokens = models.PositiveBigIntegerField()
+    cached_tokens = models.PositiveBigIntegerField()
+    completion_tokens = models.PositiveBigIntegerField()
+    times = models.PositiveIntegerField(default=1)
+    first_received_at = models.DateTimeField()
+    last_received_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.event_id}"
+
+
+class Intake(models.Model):
+    """What became of the usage events that a provider reported, counted by the day (UTC).
+
+    ``received`` is counted in a commit of its own before a batch is judged, the rest after it:
+    so a batch whose answer was lost shows as received and nothing else.
+    """
+
+    source = models.CharField(max_length=60)
+    day = models.DateField()
+    since = models.DateTimeField()  # when its counting began
+    received = models.PositiveBigIntegerField(default=0)
+    repeated = models.PositiveBigIntegerField(default=0)
+    quarantined = models.PositiveBigIntegerField(default=0)
+    rejected = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "day"], name="one_intake_per_source_and_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.day}"

@@ -1,18 +1,46 @@
-"""What reported usage became: received = charged + quarantined + rejected, per source."""
+"""What reported usage became: received = charged + repeated + quarantined + rejected, per source.
+
+Of the gateway, received is every call that ended with counted usage, charged every usage event
+with its charge: two rooms' records of one commit. Of a provider, received is counted before a
+batch is judged, charged are its usage events since that counting began; what is received and
+nothing else was on its way when the snapshot was taken, or its answer was lost and it will be
+reported again.
+"""
 
 from django.db.backends.utils import CursorWrapper
 
 from marketplace.reconciliation.snapshot import fetch_rows
 
-_CHARGED = """
-SELECT u.source, COUNT(*) AS charged FROM metering_usageevent u
-JOIN metering_usagecharge g ON g.event_id = u.id
-GROUP BY u.source
+_GATEWAY = """
+SELECT (SELECT COUNT(*) FROM metering_call c
+        WHERE c.surface = 'gateway' AND c.status IN ('succeeded', 'client_disconnected')
+          AND c.usage_source <> 'none') AS received,
+       (SELECT COUNT(*) FROM metering_usageevent u
+        JOIN metering_usagecharge g ON g.event_id = u.id WHERE u.source = 'gateway') AS charged
 """
+_PROVIDERS = """
+WITH intake AS (
+    SELECT source, MIN(since) AS since, SUM(received) AS received, SUM(repeated) AS repeated,
+           SUM(quarantined) AS quarantined, SUM(rejected) AS rejected
+    FROM partners_intake GROUP BY source
+)
+SELECT i.source, i.received, i.repeated, i.quarantined, i.rejected,
+       (SELECT COUNT(*) FROM metering_usageevent u
+        JOIN metering_usagecharge g ON g.event_id = u.id
+        WHERE u.source = i.source AND u.received_at >= i.since) AS charged
+FROM intake i ORDER BY i.source
+"""
+_NAMES = ("received", "charged", "repeated", "quarantined", "rejected")
 
 
 def count_intake(cursor: CursorWrapper) -> dict[str, dict[str, int]]:
-    """By source of usage, since the beginning."""
-    return {
-        row["source"]: {"charged": int(row["charged"])} for row in fetch_rows(cursor, _CHARGED, [])
-    }
+    """By source of usage; ``unanswered`` is what is received and nothing else."""
+    [gateway] = fetch_rows(cursor, _GATEWAY, [])
+    rows = {"gateway": gateway, **{r["source"]: r for r in fetch_rows(cursor, _PROVIDERS, [])}}
+    return {source: _count(row) for source, row in rows.items()}
+
+
+def _count(row: dict[str, object]) -> dict[str, int]:
+    counts = {name: int(str(row.get(name, 0))) for name in _NAMES}
+    became = sum(counts[name] for name in _NAMES if name != "received")
+    return counts | {"unanswered": counts["received"] - became}

@@ -1,32 +1,12 @@
-"""One consistent, read-only view of the whole book, that blocks no writer."""
+"""The snapshot that checks read, and how they read it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
 
+from portal.kernel.snapshot import open_snapshot
 
-@contextmanager
-def open_snapshot() -> Iterator[CursorWrapper]:
-    """A cursor whose every query sees the same committed state.
-
-    A connection of its own: PostgreSQL gives REPEATABLE READ; on SQLite a plain BEGIN is
-    deferred, so it takes a read snapshot and never the write lock that ``atomic()`` would take.
-    """
-    connection = connections[DEFAULT_DB_ALIAS].copy()
-    try:
-        with connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            else:
-                cursor.execute("PRAGMA query_only = ON")
-                cursor.execute("BEGIN")
-            yield cursor
-            cursor.execute("ROLLBACK")
-    finally:
-        connection.close()
+__all__ = ["fetch_rows", "open_snapshot"]
 
 
 def fetch_rows(cursor: CursorWrapper, sql: str, parameters: list[Any]) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from marketplace.metering.models import (
 from marketplace.metering.services import CloseCall, OpenedCall
 from marketplace.partners.models import CappedReport
 from marketplace.partners.quantities import Quantities, fit
+from marketplace.partners.services.intake import count_answers, count_received, quarantine
 from portal.kernel.clock import utc_now
 
 logger = structlog.get_logger(__name__)
@@ -77,14 +78,18 @@ def report_usage(*, provider: Provider, reports: Sequence[UsageReport]) -> list[
     A hold is judged when its turn comes: one that expires while a large batch is taken is refused.
     """
     answers: list[UsageAnswer] = []
+    source = source_of(provider)
     for start in range(0, len(reports), CHUNK):
         chunk = reports[start : start + CHUNK]
+        count_received(source, len(chunk), utc_now())
         try:
-            answers += _take(provider, chunk)
+            taken = _take(provider, chunk)
         except IntegrityError:
             # Another process took one of these events between our look and our commit, which was
             # undone as a whole; now it will be seen.
-            answers += _take(provider, chunk)
+            taken = _take(provider, chunk)
+        count_answers(source, [answer.code or answer.outcome for answer in taken], utc_now())
+        answers += taken
     return answers
 
 
@@ -204,6 +209,14 @@ def _compare(report: UsageReport, call: Call) -> UsageAnswer:
             provider=call.service.provider.public_id,
             event_id=report.event_id,
             call=call.public_id,
+        )
+        quarantine(
+            call=call,
+            source=source_of(call.service.provider),
+            event_id=report.event_id,
+            hold_id=report.hold_id,
+            said=report.quantities,
+            now=utc_now(),
         )
         return _rejected(report, "event_id_reused")
     return UsageAnswer(

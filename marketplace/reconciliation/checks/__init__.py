@@ -2,6 +2,7 @@
 
 from marketplace.reconciliation.checks.base import Check
 from marketplace.reconciliation.checks.book import BOOK
+from marketplace.reconciliation.checks.contradictions import CONTRADICTIONS
 from marketplace.reconciliation.checks.doubts import DOUBTS
 from marketplace.reconciliation.checks.guarding import GUARDS
 from marketplace.reconciliation.checks.holds import HELD
@@ -24,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     EVENTS,
     CHARGES,
     RATING,
+    CONTRADICTIONS,
     REPEATS,
     PAID_ORDERS,
     PLACED_PAYMENTS,

@@ -73,7 +73,8 @@ WHERE h.captured_millitokens <> taken.total OR taken.others > 0
        c.id IS NULL OR u.id IS NULL
        OR (g.id IS NULL AND c.cost_millitokens <> taken.total)
        OR g.amount_millitokens <> taken.total
-       OR (g.transaction_id IS NULL) <> (taken.total = 0) OR g.transaction_id <> taken.id
+       OR (g.id IS NOT NULL AND (g.transaction_id IS NULL) <> (taken.total = 0))
+       OR g.transaction_id <> taken.id
        OR c.share_millitokens <> taken.paid OR c.uncovered_millitokens <> taken.borne
        OR taken.payee <> p.public_id))
 """
