@@ -95,6 +95,7 @@ def list_api_keys(organisation: Organisation, created_by: User | None = None) ->
     """Newest first, revoked ones included; only one member's when ``created_by`` is given."""
     keys = (
         ApiKey.objects.filter(organisation=organisation)
+        .with_holder_state()
         .select_related("created_by")
         .order_by("-pk")
     )

@@ -28,11 +28,16 @@ class RoleForm(forms.Form):
 class RemoveMemberForm(forms.Form):
     """What becomes of the keys of somebody who goes."""
 
-    suspend_keys = forms.BooleanField(
-        label=_("Suspend this person's keys"),
-        required=False,
-        initial=True,
+    keys = forms.ChoiceField(
+        label=_("This person's keys"),
+        choices=[
+            ("suspend", _("Suspend them: programs that use them are refused within seconds")),
+            ("hand_over", _("Make them mine: programs go on, and I answer for what they spend")),
+        ],
+        initial="suspend",
+        widget=forms.RadioSelect,
         help_text=_(
-            "Programs that use them are refused within seconds. An owner can resume each key."
+            "The person may have kept their text. Rotate the keys that you take over; an owner can "
+            "resume those that are suspended."
         ),
     )

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models.people import Organisation, User
+from accounts.models.people import Membership, Organisation, User
 from portal.kernel.clock import utc_now
 from portal.kernel.public_ids import PublicIdField
 
@@ -29,12 +29,28 @@ class CapPeriod(models.TextChoices):
     TOTAL = "total", _("in total")
 
 
+def _holder_is_in() -> Exists:
+    return Exists(
+        Membership.objects.filter(
+            organisation=OuterRef("organisation"), user=OuterRef("created_by"), user__is_active=True
+        )
+    )
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """The vocabulary of keys."""
 
     def usable(self, *, now: datetime) -> Self:
+        """Opens doors: not stopped, and its holder is a member who can come in."""
+        return self.not_stopped(now=now).filter(_holder_is_in())
+
+    def not_stopped(self, *, now: datetime) -> Self:
         """Neither revoked, nor suspended, nor expired."""
         return self.not_ended(now=now).filter(suspended_at__isnull=True)
+
+    def with_holder_state(self) -> Self:
+        """Each with ``holder_is_in``: whether its holder is a member who can come in."""
+        return self.annotate(holder_is_in=_holder_is_in())
 
     def not_ended(self, *, now: datetime) -> Self:
         """Neither revoked nor expired."""
@@ -54,6 +70,7 @@ class ApiKey(models.Model):
     organisation = models.ForeignKey(
         Organisation, on_delete=models.PROTECT, related_name="api_keys"
     )
+    # Its holder: who made it, or was handed it when that person went.
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_keys")
     kind = models.CharField(max_length=10, choices=KeyKind, default=KeyKind.LIVE)
     name = models.CharField(_("name"), max_length=80)
@@ -81,6 +98,8 @@ class ApiKey(models.Model):
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="rotated_from"
     )
     last_used_at = models.DateTimeField(null=True, blank=True)
+
+    holder_is_in: bool  # where ``with_holder_state`` was asked for
 
     objects = ApiKeyQuerySet.as_manager()
 

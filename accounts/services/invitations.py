@@ -32,6 +32,12 @@ class WrongAddress(Forbidden):
     code = "invitation_for_another_address"
 
 
+class InviterNotOwner(Forbidden):
+    """Only an owner who can come in invites people."""
+
+    code = "inviter_not_owner"
+
+
 class AlreadyMember(Conflict):
     """The invited person belongs to the organisation already."""
 
@@ -50,14 +56,19 @@ def invite_member(
     """Send somebody a link. An earlier open invitation of the same address is replaced by it.
 
     The mail goes out after the commit; the link dies after INVITATION_DAYS. Raises Rejected,
-    AlreadyMember.
+    AlreadyMember, and InviterNotOwner for who was an owner only until a moment ago.
     """
     address = _clean_address(email)
     if role not in Role.values:
         raise Rejected(_("Choose a role from the list."), data={"field": "role"})
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
+        # Under the lock that every change of a team takes: nobody is demoted or removed meanwhile.
         Organisation.objects.select_for_update().get(pk=organisation.pk)
+        if not Membership.objects.filter(
+            organisation=organisation, user=invited_by, role=Role.OWNER, user__is_active=True
+        ).exists():
+            raise InviterNotOwner(_("Only owners can invite people. Nobody was invited."))
         if Membership.objects.filter(organisation=organisation, user__email=address).exists():
             raise AlreadyMember(_("This person is a member already."), data={"field": "email"})
         open_ones = Invitation.objects.filter(

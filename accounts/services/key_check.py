@@ -28,11 +28,14 @@ _QUERY = """
            o.timezone,
            CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
                 WHEN k.expires_at <= %s THEN 'expired'
-                WHEN k.suspended_at IS NOT NULL OR NOT u.is_active THEN 'suspended'
+                WHEN k.suspended_at IS NOT NULL OR NOT u.is_active OR m.id IS NULL
+                     THEN 'suspended'
                 ELSE 'ok' END,
            CASE WHEN k.last_used_at >= %s THEN 0 ELSE 1 END
       FROM accounts_apikey k JOIN accounts_organisation o ON o.id = k.organisation_id
       JOIN accounts_user u ON u.id = k.created_by_id
+      LEFT JOIN accounts_membership m
+        ON m.organisation_id = k.organisation_id AND m.user_id = k.created_by_id
      WHERE k.prefix = %s
 """
 
@@ -42,8 +45,8 @@ class AuthenticatedKey:
     """What a key is and may do, without the ORM. Holds no secret; safe to keep for seconds.
 
     ``key_id`` and ``…_pk`` are primary keys. ``cap_millitokens`` None means no cap, an empty
-    ``allowed_services`` all services. Only ``status == "ok"`` opens a door; the keys of a barred
-    person count as suspended.
+    ``allowed_services`` all services. Only ``status == "ok"`` opens a door; the keys of
+    somebody who is barred, or no member any more, count as suspended.
     """
 
     key_id: int

@@ -122,16 +122,45 @@ def resume_api_key(
 ) -> ApiKey:
     """Lift a suspension. Twice is once. ``membership`` is whose wish it is, None the system's.
 
-    Raises KeyRevoked, and SuspendedByAnother when an owner has to do it.
+    A key whose holder left or is barred becomes that of the owner who resumes it. Raises
+    KeyRevoked, and SuspendedByAnother when an owner has to do it.
     """
     with transaction.atomic():
-        current = ApiKey.objects.select_for_update().get(pk=key.pk)
-        if current.suspended_at and membership and not may_resume(current, membership):
-            raise SuspendedByAnother(
-                _("This key was suspended by somebody else, so only an owner can resume it.")
-            )
+        current = ApiKey.objects.select_for_update(of=("self",)).get(pk=key.pk)
+        holder_is_in = Membership.objects.filter(
+            organisation=current.organisation_id, user=current.created_by_id, user__is_active=True
+        ).exists()
+        if membership and (current.suspended_at or not holder_is_in):
+            if not may_resume(current, membership):
+                raise SuspendedByAnother(
+                    _("This key was suspended by somebody else, so only an owner can resume it.")
+                )
+            if not holder_is_in and not current.revoked_at:
+                hand_over_api_key(key=current, heir=membership.user, actor=actor, now=now)
         change = {"suspended_at": None, "suspended_by": None}
         return _change_state(key, "api_key.resumed", change, actor=actor, now=now)
+
+
+def hand_over_api_key(*, key: ApiKey, heir: User, actor: Actor, now: datetime) -> None:
+    """From now on it is the heir's and can do what they can. The caller sees to their role.
+
+    Whoever held it may still know its text: rotate it to be rid of them.
+    """
+    before = key.created_by
+    with transaction.atomic():
+        if not ApiKey.objects.filter(pk=key.pk, created_by=before).update(created_by=heir):
+            return
+        key.created_by = heir
+        record_audit(
+            organisation=key.organisation,
+            actor=actor,
+            action="api_key.handed_over",
+            target_id=key.public_id,
+            target_label=str(key),
+            before={"holder": before.email},
+            after={"holder": heir.email},
+            now=now,
+        )
 
 
 def may_resume(key: ApiKey, membership: Membership) -> bool:
@@ -166,7 +195,7 @@ def rotate_api_key(
             .select_related("organisation")
             .get(pk=key.pk)
         )
-        if old.rotated_to_id or not ApiKey.objects.usable(now=now).filter(pk=old.pk).exists():
+        if old.rotated_to_id or not ApiKey.objects.not_stopped(now=now).filter(pk=old.pk).exists():
             raise KeyNotRotatable(
                 _("Only a key that works, and was not rotated already, can be rotated.")
             )

@@ -5,10 +5,10 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, Membership, Organisation, Role
+from accounts.models import ApiKey, Membership, Organisation, Role, User
 from accounts.services.audit import Actor, record_audit
 from accounts.services.invitations import withdraw_invitations_of
-from accounts.services.keys import suspend_api_key
+from accounts.services.keys import hand_over_api_key, suspend_api_key
 from portal.kernel.errors import Conflict, NotFound, Rejected
 
 
@@ -51,38 +51,41 @@ def change_role(*, membership: Membership, role: str, actor: Actor, now: datetim
 
 
 def remove_member(
-    *, membership: Membership, suspend_keys: bool, actor: Actor, now: datetime
+    *, membership: Membership, heir: User | None = None, actor: Actor, now: datetime
 ) -> int:
-    """Take somebody out of the organisation; their keys go on working unless suspended here.
+    """Take somebody out of the organisation; their keys become the heir's, or are suspended.
 
-    The invitations that they sent, or were sent, are withdrawn.
-    Returns how many keys were suspended. Raises LastOwner, NotFound (removed already).
+    ``heir`` is an owner, who then answers for them. The invitations that the person sent, or was
+    sent, are withdrawn. Returns how many keys there were. Raises LastOwner, NotFound (removed
+    already).
     """
-    return _end_membership(
-        membership, "member.removed", suspend_keys=suspend_keys, actor=actor, now=now
-    )
+    return _end_membership(membership, "member.removed", heir=heir, actor=actor, now=now)
 
 
 def leave_organisation(*, membership: Membership, actor: Actor, now: datetime) -> None:
-    """A member goes by themselves; their keys stay, for the owners to decide. Raises LastOwner."""
-    _end_membership(membership, "member.left", suspend_keys=False, actor=actor, now=now)
+    """A member goes by themselves; their keys are suspended, for the owners to decide.
+
+    Raises LastOwner.
+    """
+    _end_membership(membership, "member.left", heir=None, actor=actor, now=now)
 
 
 def _end_membership(
-    membership: Membership, action: str, *, suspend_keys: bool, actor: Actor, now: datetime
+    membership: Membership, action: str, *, heir: User | None, actor: Actor, now: datetime
 ) -> int:
     with transaction.atomic():
         current = _lock_membership(membership)
         if current.role == Role.OWNER:
             _refuse_last_owner(current)
         organisation, user = current.organisation, current.user
-        keys = ApiKey.objects.filter(
-            organisation=organisation,
-            created_by=user,
-            revoked_at__isnull=True,
-            suspended_at__isnull=True,
+        keys = list(
+            ApiKey.objects.filter(
+                organisation=organisation,
+                created_by=user,
+                revoked_at__isnull=True,
+                suspended_at__isnull=True,
+            ).select_related("organisation", "created_by")
         )
-        suspended = list(keys.select_related("organisation")) if suspend_keys else []
         current.delete()
         record_audit(
             organisation=organisation,
@@ -91,13 +94,19 @@ def _end_membership(
             target_id=user.public_id,
             target_label=user.email,
             before={"role": str(current.role)},
-            after={"keys_suspended": len(suspended)},
+            after={
+                "keys_suspended": 0 if heir else len(keys),
+                "keys_handed_over": len(keys) if heir else 0,
+            },
             now=now,
         )
         withdraw_invitations_of(organisation=organisation, user=user, actor=actor, now=now)
-        for key in suspended:
-            suspend_api_key(key=key, actor=actor, now=now)
-    return len(suspended)
+        for key in keys:
+            if heir:
+                hand_over_api_key(key=key, heir=heir, actor=actor, now=now)
+            else:
+                suspend_api_key(key=key, actor=actor, now=now)
+    return len(keys)
 
 
 def _lock_membership(membership: Membership) -> Membership:

@@ -16,7 +16,7 @@ from accounts.access import OrganisationRequest, organisation_view, posted, rece
 from accounts.forms.keys import KeyForm, RotateForm
 from accounts.hooks import hooks
 from accounts.key_words import KEY_STATUSES, SCOPES
-from accounts.models import ApiKey, ApiKeyQuerySet, Membership, Role
+from accounts.models import ApiKey, ApiKeyQuerySet, Role
 from accounts.once import is_first_time, new_once
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
@@ -84,7 +84,7 @@ def key(request: OrganisationRequest, organisation: str, key: str) -> HttpRespon
         **_row(request, found, now=now, spend=hooks.spend_by_key(request.organisation, [found])),
         "scopes": [SCOPES.get(scope, scope) for scope in found.scopes],
         "allowed_services": [known.get(public_id, public_id) for public_id in sorted(allowed)],
-        "creator_left": not _is_member(request, found),
+        "holder_is_out": not found.holder_is_in,
     }
     return render(request, "accounts/key.html", context)
 
@@ -139,7 +139,7 @@ def rotate_key(request: OrganisationRequest, organisation: str, key: str) -> Htt
             successor, text = services.rotate_api_key(
                 key=found,
                 grace=form.cleaned_data["grace"],
-                holder=None if _is_member(request, found) else request.user,
+                holder=None if found.holder_is_in else request.user,
                 actor=services.actor_from_request(request),
                 now=utc_now(),
             )
@@ -182,24 +182,20 @@ def _get_key(request: OrganisationRequest, public_id: str) -> ApiKey:
 
 
 def _row(request: OrganisationRequest, key: ApiKey, *, now: Any, spend: Any) -> dict[str, Any]:
-    status = key.status(now=now)
+    stored = key.status(now=now)
+    # Shown is what its caller meets: a key whose holder is out is refused like a suspended one.
+    in_use = stored in {"active", "rotated"}
+    status = "suspended" if in_use and not key.holder_is_in else stored
     return {
         "key": key,
         "status": status,
         "status_label": KEY_STATUSES[status],
         "spent_millitokens": spend.get(key.public_id),
-        "can_suspend": status in {"active", "rotated"},
+        "can_suspend": in_use and key.holder_is_in,
         "can_resume": status == "suspended" and services.may_resume(key, request.membership),
-        "can_rotate": status == "active",
+        "can_rotate": stored == "active",
         "can_revoke": status != "revoked",
     }
-
-
-def _is_member(request: OrganisationRequest, key: ApiKey) -> bool:
-    """Whether its maker can still come in; a barred person's key opens nothing either."""
-    return Membership.objects.filter(
-        organisation=request.organisation, user_id=key.created_by_id, user__is_active=True
-    ).exists()
 
 
 def _show_once(

@@ -97,14 +97,14 @@ def member(request: OrganisationRequest, organisation: str, member: str) -> Http
 @organisation_view(Role.OWNER)
 @recent_sign_in_required
 def remove(request: OrganisationRequest, organisation: str, member: str) -> HttpResponse:
-    """Take a member out, with or without their keys."""
+    """Take a member out and decide what becomes of their keys."""
     person = _get_member(request, member)
     form = RemoveMemberForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             services.remove_member(
                 membership=person,
-                suspend_keys=form.cleaned_data["suspend_keys"],
+                heir=request.user if form.cleaned_data["keys"] == "hand_over" else None,
                 actor=services.actor_from_request(request),
                 now=utc_now(),
             )

@@ -303,6 +303,41 @@ def test_the_key_of_a_barred_person_waits_for_an_owner(
     key, _text = make_key(acme, created_by=mia)
     User.objects.filter(pk=mia.pk).update(is_active=False)
     client = signed_in(ada)
-    assert "Rotate it" in client.get(f"/o/acme/keys/{key.public_id}/").content.decode()
+    page = client.get(f"/o/acme/keys/{key.public_id}/").content.decode()
+    assert "make it yours" in page
+    assert "Active" not in page
     client.post(f"/o/acme/keys/{key.public_id}/rotate/", {"grace": 0, "once": "x"})
     assert ApiKey.objects.get(rotated_from=key).created_by == ada
+
+
+def test_the_list_tells_the_true_state_of_a_barred_persons_key(
+    acme: Organisation, ada: User, mia: User
+) -> None:
+    key, text = make_key(acme, created_by=mia)
+    client = signed_in(ada)
+    assert "Active" in client.get("/o/acme/keys/").content.decode()
+    User.objects.filter(pk=mia.pk).update(is_active=False)
+    page = client.get("/o/acme/keys/").content.decode()
+    assert "Active" not in page
+    assert "Suspended" in page
+    assert f"{key.public_id}/suspend/" not in page
+    client.post(f"/o/acme/keys/{key.public_id}/resume/")
+    key.refresh_from_db()
+    assert key.created_by == ada
+    assert AuditEvent.objects.get(action="api_key.handed_over").target_id == key.public_id
+    found = accounts.authenticate_api_key(text=text, now=utc_now())
+    assert found is not None
+    assert found.status == "ok"
+    assert "Active" in client.get("/o/acme/keys/").content.decode()
+
+
+def test_members_cannot_resume_a_key_whose_holder_is_gone(
+    acme: Organisation, ada: User, bill: User, mia: User
+) -> None:
+    key, _text = make_key(acme, created_by=mia)
+    User.objects.filter(pk=mia.pk).update(is_active=False)
+    resume = f"/o/acme/keys/{key.public_id}/resume/"
+    assert signed_in(bill).post(resume).status_code == 404
+    key.refresh_from_db()
+    assert key.created_by == mia
+    assert not AuditEvent.objects.filter(action__startswith="api_key.handed").exists()

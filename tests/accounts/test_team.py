@@ -38,7 +38,7 @@ def test_the_last_owner_cannot_be_demoted_removed_or_leave(ada: User, mia: User)
     client = signed_in(ada)
     own = f"/o/acme/team/{ada.public_id}/"
     assert "needs an owner" in client.post(own, {"role": "member"}).content.decode()
-    assert "needs an owner" in client.post(f"{own}remove/").content.decode()
+    assert "needs an owner" in client.post(f"{own}remove/", {"keys": "suspend"}).content.decode()
     left = client.post("/o/acme/leave/")
     assert left.status_code == 409
     assert "needs an owner" in left.content.decode()
@@ -60,23 +60,81 @@ def test_a_barred_owner_counts_for_nothing(acme: Organisation, ada: User) -> Non
     assert signed_in(ada).post("/o/acme/leave/").status_code == 409
 
 
-@pytest.mark.parametrize("suspend", [True, False])
-def test_a_removed_member_is_out_at_once(
-    acme: Organisation, ada: User, mia: User, suspend: bool
-) -> None:
-    key, text = make_key(acme, created_by=mia)
-    browser = signed_in(mia)
-    assert browser.get("/o/acme/keys/").status_code == 200
-    signed_in(ada).post(
-        f"/o/acme/team/{mia.public_id}/remove/", {"suspend_keys": "on"} if suspend else {}
-    )
-    assert browser.get("/o/acme/keys/").status_code == 404
+def status_of(text: str) -> str:
     found = accounts.authenticate_api_key(text=text, now=utc_now())
     assert found is not None
-    assert found.status == ("suspended" if suspend else "ok")
-    assert AuditEvent.objects.get(action="member.removed").after == {"keys_suspended": int(suspend)}
+    return found.status
+
+
+def test_a_removed_member_and_their_keys_are_out_at_once(
+    acme: Organisation, globex: Organisation, ada: User, mia: User
+) -> None:
+    key, text = make_key(acme, created_by=mia)
+    _of_ada, text_of_ada = make_key(acme, created_by=ada)
+    Membership.objects.create(organisation=globex, user=mia, role=Role.MEMBER)
+    _elsewhere, text_elsewhere = make_key(globex, created_by=mia)
+    browser = signed_in(mia)
+    assert browser.get("/o/acme/keys/").status_code == 200
+    owner = signed_in(ada)
+    url = f"/o/acme/team/{mia.public_id}/remove/"
+    assert "1 key that works" in owner.get(url).content.decode()
+    assert owner.post(url, {"keys": "suspend"})["Location"] == "/o/acme/team/"
+    assert browser.get("/o/acme/keys/").status_code == 404
+    assert (status_of(text), status_of(text_of_ada)) == ("suspended", "ok")
+    assert status_of(text_elsewhere) == "ok"
+    removed = AuditEvent.objects.get(action="member.removed")
+    assert removed.after == {"keys_suspended": 1, "keys_handed_over": 0}
+    suspended = AuditEvent.objects.get(action="api_key.suspended")
+    assert (suspended.target_id, suspended.actor_id) == (key.public_id, ada.public_id)
+    page = owner.get(f"/o/acme/keys/{key.public_id}/").content.decode()
+    assert "Suspended" in page
+    assert "no longer a member" in page
+
+
+def test_without_a_choice_nobody_is_removed(acme: Organisation, ada: User, mia: User) -> None:
+    _key, text = make_key(acme, created_by=mia)
+    answer = signed_in(ada).post(f"/o/acme/team/{mia.public_id}/remove/", {"keys": "keep"})
+    assert answer.context["form"].errors
+    assert (role_of(mia), status_of(text)) == ("member", "ok")
+    assert not AuditEvent.objects.filter(action__in=["member.removed", "api_key.suspended"])
+
+
+def test_a_removed_members_keys_can_be_handed_over(
+    acme: Organisation, ada: User, mia: User
+) -> None:
+    key, text = make_key(acme, created_by=mia)
+    idle, idle_text = make_key(acme, created_by=mia)
+    accounts.suspend_api_key(key=idle, actor=accounts.SYSTEM_ACTOR, now=utc_now())
+    signed_in(ada).post(f"/o/acme/team/{mia.public_id}/remove/", {"keys": "hand_over"})
+    assert (status_of(text), status_of(idle_text)) == ("ok", "suspended")
     key.refresh_from_db()
-    assert (key.suspended_at is not None) == suspend
+    assert key.created_by == ada
+    removed = AuditEvent.objects.get(action="member.removed")
+    assert removed.after == {"keys_suspended": 0, "keys_handed_over": 1}
+    event = AuditEvent.objects.get(action="api_key.handed_over")
+    assert (event.before, event.after) == ({"holder": mia.email}, {"holder": ada.email})
+    assert event.target_id == key.public_id
+
+
+def test_who_leaves_takes_their_keys_out_of_use(acme: Organisation, ada: User, mia: User) -> None:
+    key, text = make_key(acme, created_by=mia)
+    assert "keys are suspended" in signed_in(mia).get("/o/acme/leave/").content.decode()
+    signed_in(mia).post("/o/acme/leave/")
+    assert status_of(text) == "suspended"
+    assert AuditEvent.objects.get(action="member.left").after["keys_suspended"] == 1
+    # An owner who lets it through again answers for it.
+    signed_in(ada).post(f"/o/acme/keys/{key.public_id}/resume/")
+    key.refresh_from_db()
+    assert (key.created_by, key.suspended_at) == (ada, None)
+    assert status_of(text) == "ok"
+
+
+def test_a_key_without_its_member_opens_nothing_whatever_was_forgotten(
+    acme: Organisation, mia: User
+) -> None:
+    _key, text = make_key(acme, created_by=mia)
+    Membership.objects.filter(user=mia).delete()
+    assert status_of(text) == "suspended"
 
 
 def test_lower_roles_are_told_who_can_help(ada: User, bill: User, mia: User) -> None:
@@ -192,7 +250,8 @@ def invite(organisation: Organisation, email: str, role: str, by: User) -> Invit
 
 
 @pytest.mark.parametrize(
-    ("path", "form"), [("remove/", {}), ("", {"role": "billing"}), ("", {"role": "member"})]
+    ("path", "form"),
+    [("remove/", {"keys": "suspend"}), ("", {"role": "billing"}), ("", {"role": "member"})],
 )
 def test_no_invitation_of_ones_own_leads_back(
     acme: Organisation, globex: Organisation, ada: User, gus: User, path: str, form: dict[str, str]
@@ -225,8 +284,33 @@ def test_an_invitation_to_ones_own_address_ends_with_the_membership(
     assert invitation.withdrawn_at is not None
 
 
+def test_who_is_an_owner_no_more_invites_nobody(acme: Organisation, ada: User) -> None:
+    """Also one whose request was under way while they were demoted, removed or barred."""
+    otto = make_member(acme, "otto@acme.example", Role.OWNER)
+    membership = Membership.objects.get(user=otto)
+
+    def refused() -> bool:
+        with pytest.raises(accounts.InviterNotOwner):
+            invite(acme, "new@home.example", Role.OWNER, otto)
+        return not Invitation.objects.exists() and not AuditEvent.objects.filter(
+            action="invitation.sent"
+        )
+
+    User.objects.filter(pk=otto.pk).update(is_active=False)
+    assert refused()
+    User.objects.filter(pk=otto.pk).update(is_active=True)
+    accounts.change_role(
+        membership=membership, role=Role.BILLING, actor=accounts.SYSTEM_ACTOR, now=utc_now()
+    )
+    assert refused()
+    membership.refresh_from_db()
+    accounts.leave_organisation(membership=membership, actor=accounts.SYSTEM_ACTOR, now=utc_now())
+    assert refused()
+
+
 def test_becoming_an_owner_withdraws_nothing(acme: Organisation, ada: User, mia: User) -> None:
-    invitation = invite(acme, "new@acme.example", Role.MEMBER, mia)
+    invitation = invite(acme, "new@acme.example", Role.MEMBER, ada)
+    Invitation.objects.update(invited_by=mia)
     signed_in(ada).post(f"/o/acme/team/{mia.public_id}/", {"role": "owner"})
     invitation.refresh_from_db()
     assert (role_of(mia), invitation.withdrawn_at) == ("owner", None)

@@ -93,7 +93,7 @@ def test_a_key_of_somebody_who_left_opens_nothing(
     assert mia_api.get(ORGANISATION).status_code == 200
     Membership.objects.filter(organisation=acme, user=mia).delete()
 
-    assert_problem(mia_api.get(ORGANISATION), 403, "creator_left")
+    assert_problem(mia_api.get(ORGANISATION), 401, "key_suspended")
 
 
 @pytest.mark.parametrize(
