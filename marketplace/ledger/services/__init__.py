@@ -34,10 +34,12 @@ from marketplace.ledger.services.heads import (
 )
 from marketplace.ledger.services.holds import place_holds
 from marketplace.ledger.services.lot_expiry import expire_lots
+from marketplace.ledger.services.latest_states import SealsDisagree
 from marketplace.ledger.services.postings import (
     PostedDifferently,
     post_transaction,
 )
+from marketplace.ledger.services.proof import stream_proof
 from marketplace.ledger.services.releases import expire_holds, release_holds
 from marketplace.ledger.services.repairs import free_stray_reservation
 from marketplace.ledger.services.reversals import (
@@ -72,6 +74,7 @@ __all__ = [
     "NotReversible",
     "PostResult",
     "PostedDifferently",
+    "SealsDisagree",
     "StateChanged",
     "UnknownHold",
     "UnknownTransaction",
@@ -96,5 +99,6 @@ __all__ = [
     "release_holds",
     "reverse_transaction",
     "seal_entries",
+    "stream_proof",
     "verify_ledger",
 ]

@@ -26,6 +26,11 @@ from marketplace.ledger.chains import (
 )
 from marketplace.ledger.merkle import MerkleTree
 from marketplace.ledger.models import Checkpoint, SealedEntry, WalletCheckpoint
+from marketplace.ledger.services.latest_states import (
+    LATEST_STATE,
+    find_operator_state,
+    read_latest_states,
+)
 from marketplace.ledger.sql import Row, Statement, run
 
 logger = structlog.get_logger(__name__)
@@ -36,25 +41,12 @@ _MOST_OF_OPERATOR = 5_000
 # How many entries are in memory at a time.
 _ENTRIES_AT_ONCE = 5_000
 
-_SEALED_STATE = """
-LEFT JOIN ledger_walletcheckpoint s ON s.wallet_id = w.id AND s.seq =
-  (SELECT MAX(x.seq) FROM ledger_walletcheckpoint x WHERE x.wallet_id = w.id)
-"""
 _DUE_WALLETS = Statement(
     f"""
     SELECT w.id, a.kind || ':' || a.owner_key || ':' || a.unit, w.seq, s.leaf, s.seq,
       s.posted_millitokens, s.head
-    FROM ledger_wallet w JOIN ledger_account a ON a.id = w.account_id {_SEALED_STATE}
+    FROM ledger_wallet w JOIN ledger_account a ON a.id = w.account_id {LATEST_STATE}
     WHERE w.id > (SELECT v.after FROM {{rows}}) AND w.seq > COALESCE(s.seq, 0)
-    ORDER BY w.id LIMIT (SELECT v.most FROM {{rows}})
-    """,  # noqa: S608 (a constant)
-    columns="after bigint, most bigint",
-)
-_LEAVES = Statement(
-    f"""
-    SELECT w.id, s.leaf, s.chain, s.seq, s.posted_millitokens, s.head
-    FROM ledger_wallet w {_SEALED_STATE}
-    WHERE w.id > (SELECT v.after FROM {{rows}}) AND s.id IS NOT NULL
     ORDER BY w.id LIMIT (SELECT v.most FROM {{rows}})
     """,  # noqa: S608 (a constant)
     columns="after bigint, most bigint",
@@ -210,35 +202,19 @@ def _grow_operator() -> list[_Growth]:
 
 
 def _operator_growth(name: str) -> _Growth:
-    state = _find_operator_state(name)
+    state = find_operator_state(name)
     if state is None:
         return _Growth(Chain(name), None)
     return _Growth(Chain(name, state.seq, 0, state.head), state.leaf)
 
 
-def _find_operator_state(name: str) -> WalletCheckpoint | None:
-    states = WalletCheckpoint.objects.filter(wallet=None, chain=name)
-    return states.order_by("-seq").first()
-
-
 def _compute_root(grown: Iterable[_Growth], chains: int) -> str:
     """Over the latest state of all chains, the grown ones as they are now."""
     leaves = [b""] * chains
-    for leaf, chain, seq, posted, head in _read_leaves():
-        leaves[leaf] = hash_state(chain, seq, posted, head)
+    for leaf, state in read_latest_states():
+        leaves[leaf] = hash_state(*state)
     for growth in grown:
         now = growth.chain
         assert growth.leaf is not None
         leaves[growth.leaf] = hash_state(now.name, now.seq, now.posted, now.head)
     return MerkleTree(leaves).root.hex()
-
-
-def _read_leaves() -> Iterator[tuple[int, str, int, int, str]]:
-    after = 0
-    while rows := run(_LEAVES, [(after, _MOST_WALLETS)]):
-        for row in rows:
-            yield row[1:]
-        after = rows[-1][0]
-    for name in OPERATOR_CHAINS:
-        if state := _find_operator_state(name):
-            yield (state.leaf, state.chain, state.seq, 0, state.head)
