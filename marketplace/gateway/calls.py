@@ -103,7 +103,7 @@ def open_calls(openings: Sequence[Opening]) -> list[RunningCall | GatewayRefusal
     ]
     results = iter(metering.open_calls(wanted, now=now))
     return [
-        _conclude(opening.request, choice, next(results)) if isinstance(choice, Choice) else choice
+        _conclude(opening, choice, next(results)) if isinstance(choice, Choice) else choice
         for opening, choice in choices
     ]
 
@@ -163,12 +163,12 @@ def _ask(opening: Opening, choice: Choice, now: datetime) -> metering.OpenCall:
 
 
 def _conclude(
-    request: CallRequest, choice: Choice, result: metering.OpenResult
+    opening: Opening, choice: Choice, result: metering.OpenResult
 ) -> RunningCall | GatewayRefusal:
     if result.call is None:
-        return _refuse_decline(result, request)
+        return _refuse_decline(result, opening, choice)
     most, short = _limit_answer(result.call, choice.service, choice.size)
-    return RunningCall(choice.service, request, result.call, most, short)
+    return RunningCall(choice.service, opening.request, result.call, most, short)
 
 
 def _limit_answer(
@@ -186,7 +186,9 @@ def _limit_answer(
     return min(payable, size.most_completion_tokens), payable < size.most_completion_tokens
 
 
-def _refuse_decline(result: metering.OpenResult, request: CallRequest) -> GatewayRefusal:
+def _refuse_decline(
+    result: metering.OpenResult, opening: Opening, choice: Choice
+) -> GatewayRefusal:
     if result.decline_code == "limit_exceeded":
         period = result.decline_subject.rpartition(":")[2]
         message = _CAPS.get(period, _("This call could exceed a budget. Nothing was charged."))
@@ -195,14 +197,22 @@ def _refuse_decline(result: metering.OpenResult, request: CallRequest) -> Gatewa
         return GatewayRefusal(
             403,
             "wallet_frozen",
-            _("The wallet is frozen, so no call can start. Nothing was charged."),
-        )
+            _("The wallet is frozen while the operator looks into a difference in the books: "
+              "running calls finish, no new one can start. Nothing was charged. Ask the operator "
+              "about %(reference)s.")
+            % {
+                "reference": ledger.get_freeze_reference(
+                    owner_key=opening.key.organisation_public_id,
+                    unit="test" if choice.service.test else "live",
+                )
+            },
+        )  # fmt: skip
     return GatewayRefusal(
         402,
         "credit_balance_exhausted",
         _("The wallet's balance cannot pay for this call. Nothing was charged. Buy tokens in the "
           "portal, or lower max_tokens.")
-        if request.named_length
+        if opening.request.named_length
         else _("The wallet's balance cannot pay for this call. Nothing was charged. Buy tokens in "
                "the portal."),
     )  # fmt: skip

@@ -16,6 +16,7 @@ class Balance:
     posted: int
     held: int
     spendable: int
+    frozen: bool = False  # any of its wallets
 
 
 def get_balance(*, owner_key: str, unit: str) -> Balance:
@@ -24,11 +25,13 @@ def get_balance(*, owner_key: str, unit: str) -> Balance:
     What a call can spend may be less, since not every wallet fits it: see ``list_spendable``.
     """
     posted = held = spendable = 0
+    frozen = False
     for wallet in list_wallets(owner_key=owner_key, unit=unit):
         posted += wallet.posted_millitokens
         held += wallet.held_millitokens
         spendable += wallet.spendable_millitokens
-    return Balance(posted, held, spendable)
+        frozen = frozen or wallet.frozen
+    return Balance(posted, held, spendable, frozen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,17 @@ def list_freezes(*, owner_key: str, unit: str) -> QuerySet[Freeze]:
     return Freeze.objects.filter(wallet__owner_key=owner_key, wallet__unit=unit).order_by(
         "-frozen_at"
     )
+
+
+def get_freeze_reference(*, owner_key: str, unit: str) -> str:
+    """What a tenant names when it asks why its wallet is frozen.
+
+    The public id in the oldest reason that has one ("finding:fnd_…"), else the tenant's own;
+    never the words of a reason, which are for staff.
+    """
+    reasons = list_freezes(owner_key=owner_key, unit=unit).values_list("reason", flat=True)
+    ids = [reason.rpartition(":")[2] for reason in reasons if reason.startswith("finding:")]
+    return ids[-1] if ids else owner_key
 
 
 def _sum(entries: QuerySet[Entry]) -> int:

@@ -22,6 +22,8 @@ class WalletSummary:
     spendable_millitokens: int
     held_millitokens: int
     run_out: metering.RunOut | None
+    # What to name when asking why the wallet is frozen; empty while it is not.
+    freeze_reference: str
 
 
 @dataclass
@@ -84,6 +86,11 @@ class Site:
                 spendable_millitokens=balance.spendable,
                 now=utc_now(),
             ),
+            freeze_reference=ledger.get_freeze_reference(
+                owner_key=organisation.public_id, unit="live"
+            )
+            if balance.frozen
+            else "",
         )
 
 

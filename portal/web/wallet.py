@@ -47,11 +47,14 @@ def wallet(request: OrganisationRequest, organisation: str) -> HttpResponse:
     scopes = [item.scope for item in wallets]
     scope = request.GET.get("scope", "")
     scope = scope if scope in scopes else ""
+    frozen = any(item.frozen for item in wallets)
     context = {
         "unit": unit,
         "units": Unit.choices,
         "balance": ledger.get_balance(owner_key=tenant.public_id, unit=unit),
-        "frozen": any(item.frozen for item in wallets),
+        "freeze_reference": ledger.get_freeze_reference(owner_key=tenant.public_id, unit=unit)
+        if frozen
+        else "",
         "sees_all": sees_all,
         "now": utc_now(),
     }

@@ -213,10 +213,11 @@ def test_caps_count_what_is_held(market: Market) -> None:
 
 def test_a_frozen_wallet(market: Market) -> None:
     wallet = Wallet.objects.get(owner_key=market.acme.public_id)
-    ledger.freeze_wallet(wallet_pk=wallet.pk, reason="test", now=utc_now())
+    ledger.freeze_wallet(wallet_pk=wallet.pk, reason="finding:fnd_x", now=utc_now())
     status, _headers, answer = market.post(CHAT_PATH, GOOD)
     assert (status, answer["error"]["code"]) == (403, "wallet_frozen")
-    ledger.lift_freeze(wallet_pk=wallet.pk, reason="test")
+    assert "fnd_x" in answer["error"]["message"]
+    ledger.lift_freeze(wallet_pk=wallet.pk, reason="finding:fnd_x")
     assert market.post(CHAT_PATH, GOOD)[0] == 200
 
 

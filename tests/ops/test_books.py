@@ -14,6 +14,7 @@ from marketplace.reconciliation.models import Finding, Run, WalletProof
 from portal.kernel.clock import utc_now
 from tests.cast import make_key, signed_in
 from tests.market import give_tokens, make_call, open_call
+from tests.reconciliation.book import inject
 
 pytest_plugins = ["tests.partners.fixtures"]
 
@@ -90,11 +91,10 @@ def test_three_clicks_from_a_finding_to_the_call(
     assert links_of(page, "/ops/transactions/")[0].endswith(f"{newest.public_id}/")
 
 
+@pytest.mark.usefixtures("committed_db")
 def test_breaks_are_marked(clerk: Client, wallet: Wallet) -> None:
     address = reverse("ops:wallet", args=[wallet.pk])
     assert "<mark>" not in page_of(clerk, address)
-    from tests.reconciliation.book import inject
-
     inject(
         "UPDATE ledger_entry SET wallet_after_millitokens = wallet_after_millitokens + 1"
         " WHERE wallet_id = %s AND wallet_seq = 2",

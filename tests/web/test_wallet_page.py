@@ -69,12 +69,35 @@ def test_a_member_sees_the_balance_only(acme: Organisation, mia: User) -> None:
     assert "movements" not in page.context
 
 
-def test_a_frozen_wallet_says_so(acme: Organisation, ada: User) -> None:
+def test_a_frozen_wallet_says_so_on_every_page(acme: Organisation, ada: User) -> None:
+    """What it means, and what to name when asking; not the words that staff wrote."""
+    browser = signed_in(ada)
+    assert "This wallet is frozen" not in browser.get("/o/acme/").content.decode()
     lot = give_tokens(acme)
+    ledger.freeze_wallet(wallet_pk=lot.wallet_id, reason="staff: they look odd", now=utc_now())
+    for address in ("/o/acme/", "/o/acme/keys/", "/o/acme/wallet/"):
+        page = browser.get(address).content.decode()
+        assert page.count("This wallet is frozen") == 1
+        assert acme.public_id in page
+        assert "look odd" not in page
     ledger.freeze_wallet(wallet_pk=lot.wallet_id, reason="finding:fnd_x", now=utc_now())
-    page = signed_in(ada).get("/o/acme/wallet/").content.decode()
-    assert "This wallet is frozen" in page
-    assert "fnd_x" not in page
+    assert "fnd_x" in browser.get("/o/acme/").content.decode()
+
+
+def test_a_frozen_wallet_of_test_tokens_says_so_on_its_page(acme: Organisation, ada: User) -> None:
+    lot = ledger.grant_lot(
+        owner_key=acme.public_id,
+        unit="test",
+        reference="test-grant",
+        kind="grant",
+        face_millitokens=1000,
+        debits=[("promotion", "operator", 1000)],
+        now=utc_now(),
+    ).lot
+    ledger.freeze_wallet(wallet_pk=lot.wallet_id, reason="finding:fnd_x", now=utc_now())
+    browser = signed_in(ada)
+    assert "This wallet is frozen" not in browser.get("/o/acme/wallet/").content.decode()
+    assert "fnd_x" in browser.get("/o/acme/wallet/?unit=test").content.decode()
 
 
 @pytest.mark.parametrize("unit", ["live", "test"])

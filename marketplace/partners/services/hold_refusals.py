@@ -56,7 +56,8 @@ def declined(code: str, subject: str) -> HoldDeclined:
     if code == "limit_exceeded":
         return HoldDeclined(_("The caller's budget does not allow this."), code="budget_exhausted")
     if code == "wallet_frozen":
-        return HoldDeclined(_("The caller's wallet is frozen."), code="wallet_frozen")
+        message = _("The caller's wallet is frozen: running calls finish, no new one can start.")
+        return HoldDeclined(message, code="wallet_frozen")
     return HoldDeclined(_("The caller does not have enough tokens."))
 
 

@@ -1,10 +1,7 @@
 """Runs and findings."""
 
-from collections.abc import Iterable
-
 from django.db.models import QuerySet
 
-from marketplace.ledger.models import Freeze
 from marketplace.reconciliation.models import Finding, FindingState, Run
 from portal.kernel.errors import NotFound
 
@@ -53,11 +50,3 @@ def get_run(*, public_id: str) -> Run:
     if run is None:
         raise NotFound
     return run
-
-
-def find_freeze_reference(freezes: Iterable[Freeze]) -> str:
-    """What a tenant names when it asks about its frozen wallet: the finding behind it, or empty."""
-    for freeze in freezes:
-        if freeze.reason.startswith(FINDING_FREEZE):
-            return freeze.reason.removeprefix(FINDING_FREEZE)
-    return ""

@@ -37,6 +37,12 @@ def remember(run: Run, seen: dict[Check, list[Difference]], now: datetime) -> li
                 "first_run"
             )
         }
+        # What was resolved while this run was reading may still be in its snapshot.
+        just_resolved = set(
+            Finding.objects.filter(resolved_at__gte=run.started_at).values_list(
+                "check_number", "subject"
+            )
+        )
         unseen = dict(unresolved)
         to_freeze: list[tuple[int, Finding]] = []
         for check, differences in seen.items():
@@ -44,9 +50,9 @@ def remember(run: Run, seen: dict[Check, list[Difference]], now: datetime) -> li
                 key = (check.number, difference.subject)
                 finding = unresolved.get(key)
                 unseen.pop(key, None)
-                if finding is None:
+                if finding is None and key not in just_resolved:
                     unresolved[key] = _suspect(run, check, difference, now)
-                elif _is_second_look(run, finding):
+                elif finding is not None and _is_second_look(run, finding):
                     _see_again(run, difference, finding, now)
                     action = check.action_for(difference)
                     if action is Action.REPAIR:
@@ -77,7 +83,9 @@ def act(repairs: list[Repair], now: datetime) -> None:
             _open(finding, now)
             continue
         Finding.objects.filter(pk=finding.pk).exclude(state=FindingState.RESOLVED).update(
-            state=FindingState.RESOLVED, resolved_at=now, note=f"Repaired by rule: {done}."
+            state=FindingState.RESOLVED,
+            resolved_at=max(now, utc_now()),
+            note=f"Repaired by rule: {done}.",
         )
         log.warning(
             "difference_repaired",
