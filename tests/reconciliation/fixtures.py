@@ -70,18 +70,16 @@ def busy(
 
 
 def _grant(owner: Organisation, face: int, *, reference: str, **more: Any) -> None:
-    ledger.grant_lot(
-        **{
-            "owner_key": owner.public_id,
-            "unit": "live",
-            "reference": reference,
-            "kind": "grant",
-            "face_millitokens": face,
-            "debits": [("promotion", "operator", face)],
-            "now": utc_now(),
-        }
-        | more
-    )
+    terms: dict[str, Any] = {
+        "owner_key": owner.public_id,
+        "unit": "live",
+        "reference": reference,
+        "kind": "grant",
+        "face_millitokens": face,
+        "debits": [("promotion", "operator", face)],
+        "now": utc_now(),
+    }
+    ledger.grant_lot(**(terms | more))
 
 
 def _report_direct_calls(tenant: Organisation, provider_api: ApiClient, service: Service) -> None:

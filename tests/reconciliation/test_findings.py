@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -39,7 +38,7 @@ def staff(sam: User, settings: Any) -> User:
 
 
 @pytest.fixture
-def hook(receiver: Receiver, settings: Any) -> Iterator[Receiver]:  # noqa: F811 (the fixture)
+def hook(receiver: Receiver, settings: Any) -> Receiver:  # noqa: F811 (the fixture)
     settings.STAFF_WEBHOOK_URL = f"http://{receiver.address}/findings"
     settings.STAFF_WEBHOOK_SECRET = SECRET
     return receiver

@@ -99,7 +99,8 @@ def act(repairs: list[Repair], now: datetime) -> None:
 def _suspect(run: Run, check: Check, difference: Difference, now: datetime) -> Finding:
     # By our own clock: a run that began before this was remembered is no second look at it.
     seen_at = max(now, utc_now())
-    wallet = Wallet.objects.filter(pk=difference.wallet_pk).first()
+    # A damaged row may name a wallet that is not there.
+    wallet = Wallet.objects.filter(pk=difference.wallet_pk or 0).first()
     return Finding.objects.create(
         check_number=check.number,
         subject=difference.subject,
