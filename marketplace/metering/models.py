@@ -105,6 +105,8 @@ class Call(models.Model):
     # Wallet millitokens: the cost is what the tenant paid. The provider's share is of what it is
     # owed, which after a late charge may be more: then the commission is negative.
     cost_millitokens = models.BigIntegerField(default=0)
+    # The market's part as it was when the call began, whenever its usage comes.
+    commission_basis_points = models.PositiveIntegerField(db_default=0)
     share_millitokens = models.BigIntegerField(default=0)
     commission_millitokens = models.BigIntegerField(default=0)
     # The rest of the whole charge: never the tenant's. The operator pays what had been held; what

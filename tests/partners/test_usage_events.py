@@ -82,6 +82,20 @@ def test_a_batch_with_repeats_and_a_bad_row_charges_each_call_once(
     assert balance_of(funded) == (10_000_000 - 20 * 10_000, 0)
 
 
+def test_the_split_is_that_of_the_hold_not_of_the_report(
+    funded: Organisation, ada_api: ApiClient, rhine_api: ApiClient, rhine_service: Service
+) -> None:
+    """A commission that is changed while a call runs counts from the next call on."""
+    [hold] = place_holds(ada_api, rhine_api, rhine_service)
+    Provider.objects.filter(pk=rhine_service.provider_id).update(commission_basis_points=5000)
+
+    report(rhine_api, [event(hold, "e1", 50)])
+
+    call = Call.objects.get()
+    assert (call.cost_millitokens, call.share_millitokens) == (10_000, 9_000)
+    assert call.commission_millitokens == 1_000
+
+
 def test_a_repeat_with_other_content_is_rejected(
     funded: Organisation, ada_api: ApiClient, rhine_api: ApiClient, rhine_service: Service
 ) -> None:

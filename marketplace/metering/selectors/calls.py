@@ -177,7 +177,7 @@ def get_opened_call(*, public_id: str = "", hold_id: str = "") -> OpenedCall:
         organisation_public_id=hold.owner_key if hold else "",
         unit=call.unit,
         provider_public_id=provider.public_id,
-        commission_basis_points=provider.commission_basis_points,
+        commission_basis_points=call.commission_basis_points,
         price=PriceSnapshot(
             price_version_pk=price.pk,
             public_id=price.public_id,

@@ -270,7 +270,7 @@ def _opened(call: Call) -> OpenedCall:
         organisation_public_id=hold.owner_key if hold else "",
         unit=call.unit,
         provider_public_id=provider.public_id,
-        commission_basis_points=provider.commission_basis_points,
+        commission_basis_points=call.commission_basis_points,
         price=call.price_version.snapshot,
         hold_id=hold.public_id if hold else "",
         held_millitokens=hold.amount_millitokens if hold else 0,
