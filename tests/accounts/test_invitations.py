@@ -86,7 +86,7 @@ def test_the_link_works_once(client: Client, invited: str) -> None:
     thief.get(invited)
     again = thief.get("/invite/")
     assert again.status_code == 410
-    assert "accepted already" in again.content.decode()
+    assert "already been accepted" in again.content.decode()
     form = thief.get("/join/").context["form"]
     assert "company" in form.fields, "the used link gives nothing away at the join form"
     assert Membership.objects.count() == 2

@@ -168,7 +168,7 @@ def test_a_mismatch_asks_not_to_pay_again(acme: Organisation, ada: User, team_pa
     SandboxSession.objects.update(amount_minor=1)
     act(session, action="pay")
     page = signed_in(ada).get(path_of(order)).content.decode()
-    assert "Do not pay again" in page
+    assert "Please do not pay again" in page
     assert "Pay $95.00" not in page
     assert untouched(order)
 
