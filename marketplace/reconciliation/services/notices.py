@@ -13,7 +13,7 @@ from django.core.mail import EmailMessage
 from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils import translation
-from django.utils.translation import gettext
+from django.utils.translation import ngettext
 
 from accounts.models import User
 from marketplace.reconciliation.models import Finding, FindingState
@@ -74,10 +74,11 @@ def _mail(findings: Sequence[Finding], now: datetime) -> None:
 
 def _compose(person: User, findings: Sequence[Finding]) -> EmailMessage:
     with translation.override(person.language):
-        subject = gettext("%(site)s: %(count)s new findings in the books") % {
-            "site": settings.SITE_NAME,
-            "count": len(findings),
-        }
+        subject = ngettext(
+            "%(site)s: %(count)s new finding in the books",
+            "%(site)s: %(count)s new findings in the books",
+            len(findings),
+        ) % {"site": settings.SITE_NAME, "count": len(findings)}
         body = render_to_string(
             "ops/mail/findings.txt", {"findings": findings, "site_url": settings.SITE_URL}
         )
