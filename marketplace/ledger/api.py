@@ -12,7 +12,9 @@ from django.db.models import (
     When,
 )
 from django.db.models.functions import Coalesce
+from django.http import StreamingHttpResponse
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
@@ -20,7 +22,7 @@ from rest_framework.response import Response
 
 from accounts.api_base import TenantListView, TenantView
 from accounts.models import Role
-from marketplace.ledger import selectors
+from marketplace.ledger import selectors, services
 from marketplace.ledger.models import Entry, Lot, LotKind
 from marketplace.ledger.serializers import (
     EntryQuerySerializer,
@@ -29,6 +31,8 @@ from marketplace.ledger.serializers import (
     UnitQuerySerializer,
     WalletSerializer,
 )
+from portal.kernel.clock import utc_now
+from portal.kernel.streams import piecewise
 
 # Later than any expiry: lots that do not expire burn last.
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -173,6 +177,30 @@ class EntriesView(LedgerView, TenantListView):
     )
     def get(self, request: Request) -> Response:
         return self.list(request)
+
+
+class ProofView(LedgerView):
+    """All entries, with what proves them."""
+
+    role = Role.BILLING
+    problems = {"GET": (503,)}
+
+    @extend_schema(
+        operation_id="get_proof",
+        summary="Download your entries with their proof",
+        description=(
+            "JSON lines: the entries of all wallets as they are hashed, their way to the newest "
+            "checkpoint, and all checkpoints. `tokenworks_verify.py` checks the file, and against "
+            "an older one. A test key gets the test tokens' entries. The key's maker needs the "
+            "role billing."
+        ),
+        responses={(200, "application/jsonl"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        pieces = services.stream_proof(
+            owner_key=self.organisation.public_id, units=self.units, now=utc_now()
+        )
+        return StreamingHttpResponse(piecewise(pieces), content_type="application/jsonl")
 
 
 def _one_if(**condition: object) -> Case:

@@ -4,9 +4,31 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, F, IntegerField, Max, QuerySet, Sum, Value, When
+from django.db.models import (
+    Case,
+    F,
+    IntegerField,
+    Max,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
 
-from marketplace.ledger.models import Account, Entry, Freeze, Limit, Lot, LotKind, Wallet
+from marketplace.ledger.models import (
+    Account,
+    Checkpoint,
+    Entry,
+    Freeze,
+    Limit,
+    Lot,
+    LotKind,
+    Unit,
+    Wallet,
+    WalletCheckpoint,
+)
 
 
 @dataclass(frozen=True)
@@ -128,6 +150,44 @@ def get_freeze_reference(*, owner_key: str, unit: str) -> str:
     reasons = list_freezes(owner_key=owner_key, unit=unit).values_list("reason", flat=True)
     ids = [reason.rpartition(":")[2] for reason in reasons if reason.startswith("finding:")]
     return ids[-1] if ids else owner_key
+
+
+@dataclass(frozen=True)
+class Seal:
+    """How far a wallet's entries are sealed; ``sealed_at`` is None until they first are."""
+
+    unit: str
+    scope: str
+    entries: int
+    sealed: int
+    sealed_at: datetime | None
+
+    @property
+    def unit_label(self) -> str:
+        return str(Unit(self.unit).label)
+
+
+def list_seals(*, owner_key: str) -> list[Seal]:
+    """Of each of the tenant's wallets that has entries."""
+    latest = WalletCheckpoint.objects.filter(wallet=OuterRef("pk")).order_by("-seq")
+    wallets = (
+        Wallet.objects.filter(owner_key=owner_key, seq__gt=0)
+        .annotate(
+            sealed_seq=Subquery(latest.values("seq")[:1]),
+            sealed_at=Subquery(latest.values("checkpoint__sealed_at")[:1]),
+        )
+        .order_by("unit", "scope")
+        .values_list("unit", "scope", "seq", "sealed_seq", "sealed_at")
+    )
+    return [
+        Seal(unit, scope, entries, sealed or 0, sealed_at)
+        for unit, scope, entries, sealed, sealed_at in wallets
+    ]
+
+
+def get_newest_checkpoint() -> Checkpoint | None:
+    """None before the first seal."""
+    return Checkpoint.objects.order_by("-number").first()
 
 
 def _sum(entries: QuerySet[Entry]) -> int:

@@ -7,6 +7,10 @@ from asgiref.sync import sync_to_async
 
 async def piecewise(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Take each piece in the request's own thread, when the one before has been sent."""
-    take = sync_to_async(next)
-    while (piece := await take(pieces, None)) is not None:
+
+    @sync_to_async
+    def take() -> bytes | None:
+        return next(pieces, None)
+
+    while (piece := await take()) is not None:
         yield piece

@@ -73,5 +73,6 @@ PROBLEM_CODES = (
     ProblemCode(500, "internal_error", _("Our fault. Quote the request id if you write to us.")),
     ProblemCode(503, "busy", _("Nothing was changed; repeat the request.")),
     ProblemCode(503, "ledger_unguarded", _("Nothing was changed; repeat it in a few minutes.")),
+    ProblemCode(503, "seals_disagree", _("Nothing can be proved until the operator has looked.")),
     ProblemCode(503, "payments_unavailable", _("Nothing was charged; repeat the request.")),
 )

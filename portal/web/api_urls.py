@@ -30,6 +30,7 @@ tenant_routes = [
     path(f"{TENANT}/wallet", ledger.WalletView.as_view(), name="wallet"),
     path(f"{TENANT}/lots", ledger.LotsView.as_view(), name="lots"),
     path(f"{TENANT}/entries", ledger.EntriesView.as_view(), name="entries"),
+    path(f"{TENANT}/proof", ledger.ProofView.as_view(), name="proof"),
     path(f"{TENANT}/calls", metering.CallsView.as_view(), name="calls"),
     path(f"{TENANT}/calls/<public_id:call>", metering.CallView.as_view(), name="call"),
     path(f"{TENANT}/usage/daily", metering.DailyUsageView.as_view(), name="daily_usage"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.web import docs, health, home, landing, preferences, usage, wallet
+from portal.web import docs, health, home, landing, preferences, proof, usage, wallet
 
 app_name = "web"
 
@@ -13,6 +13,9 @@ urlpatterns = [
     path("o/<slug:organisation>/start/", home.start, name="start"),
     path("o/<slug:organisation>/start/key/", home.create_first_key, name="create_first_key"),
     path("o/<slug:organisation>/wallet/", wallet.wallet, name="wallet"),
+    path("o/<slug:organisation>/wallet/proof/", proof.proof, name="proof"),
+    path("o/<slug:organisation>/wallet/proof.jsonl", proof.proof_file, name="proof_file"),
+    path("verify/tokenworks_verify.py", proof.verifier, name="verifier"),
     path("o/<slug:organisation>/usage/", usage.usage, name="usage"),
     path("o/<slug:organisation>/usage.csv", usage.usage_csv, name="usage_csv"),
     path("docs/", docs.index, name="docs"),

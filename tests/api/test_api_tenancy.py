@@ -43,9 +43,9 @@ ALL = [*addresses(tenant_routes, some_ids()), *addresses(provider_routes, some_i
 
 
 def test_the_walk_sees_every_route() -> None:
-    assert len(tenant_routes) == 11
+    assert len(tenant_routes) == 12
     assert len(provider_routes) == 15
-    assert len(ALL) == 31
+    assert len(ALL) == 32
     assert not [path for _method, path in ALL if "<" in path]
 
 

@@ -79,7 +79,7 @@ SITE_MAP: dict[str, Entry] = {
     **_entries(
         Kind.FILE,
         Caller.VISITOR,
-        "web:health_live web:health_ready api:schema api:jwks mfa_login_webauthn",
+        "web:health_live web:health_ready web:verifier api:schema api:jwks mfa_login_webauthn",
     ),
     **_entries(
         Kind.PAGE,
@@ -114,8 +114,9 @@ SITE_MAP: dict[str, Entry] = {
     **_entries(
         Kind.PAGE,
         Role.BILLING,
-        "billing:buy billing:orders billing:order billing:receipt partners:earnings",
+        "web:proof billing:buy billing:orders billing:order billing:receipt partners:earnings",
     ),
+    **_entries(Kind.FILE, Role.BILLING, "web:proof_file"),
     **_entries(Kind.ACTION, Role.BILLING, "billing:pay billing:check billing:cancel"),
     **_entries(
         Kind.PAGE,

@@ -33,8 +33,8 @@ from marketplace.ledger.services.heads import (
     parse_head,
 )
 from marketplace.ledger.services.holds import place_holds
-from marketplace.ledger.services.lot_expiry import expire_lots
 from marketplace.ledger.services.latest_states import SealsDisagree
+from marketplace.ledger.services.lot_expiry import expire_lots
 from marketplace.ledger.services.postings import (
     PostedDifferently,
     post_transaction,
