@@ -1,8 +1,8 @@
 """kill −9 at every statement: ``python -m tests.ledger.kills`` on a database of its own.
 
 Each operation runs in a child that kills itself before its first statement, its second and so on,
-and at last after the commit, before anybody heard of it. Each time the parent audits the books,
-repeats the operation under the same key as a caller would, and audits again.
+before the commit, and at last after it, before anybody heard of it. Each time the parent audits
+the books, repeats the operation under the same key as a caller would, and audits again.
 """
 
 import json
@@ -15,13 +15,18 @@ from typing import Any
 
 Operation = Callable[[], Any]
 
+OPERATIONS = (
+    *("place", "extend", "capture", "late", "release", "sweep", "grant", "expire", "reverse"),
+    *("post", "freeze", "seal"),
+)
+
 
 def main() -> None:
     import django
 
     django.setup()
     report = {}
-    for name in ("place", "capture", "late", "release", "grant", "expire", "reverse", "seal"):
+    for name in OPERATIONS:
         report[name] = _kill_everywhere(name)
     sys.stdout.write(json.dumps(report) + "\n")
 
@@ -43,12 +48,15 @@ def _kill_everywhere(name: str) -> list[Any]:
 
 def _prepare(name: str, owner: str) -> Operation:
     from marketplace.ledger import services as ledger
+    from marketplace.ledger.models import Hold, Lot
     from tests.ledger import cast
 
     def grant() -> Any:
         # Long expired when ``expire`` runs; other operations leave nothing of it behind.
         days = 1 if name == "expire" else None
-        return cast.grant(1000, owner=owner, reference=f"order:{owner}", days=days).pk
+        before = Lot.objects.count()
+        cast.grant(1000, owner=owner, reference=f"order:{owner}", days=days)
+        return [Lot.objects.count() - before]
 
     def place() -> Any:
         result = cast.place(
@@ -61,8 +69,13 @@ def _prepare(name: str, owner: str) -> Operation:
         return [result.outcome, result.replayed]
 
     if name == "grant":
-        return lambda: [bool(grant())]
+        return grant
+    if name == "post":
+        return lambda: [_post(owner)]
     grant()
+    if name == "freeze":
+        pk = cast.wallet(owner).pk
+        return lambda: [ledger.freeze_wallet(wallet_pk=pk, reason="test", now=cast.NOW)]
     if name == "seal":
         return lambda: [len(ledger.seal_entries(now=cast.NOW))]
     if name == "expire":
@@ -75,6 +88,15 @@ def _prepare(name: str, owner: str) -> Operation:
     [hold_id] = _hold_ids(owner)
     if name == "release":
         return lambda: ledger.release_holds([hold_id], now=cast.NOW)
+    if name == "sweep":
+        return lambda: [hold_id in [h.hold_id for h in ledger.expire_holds(now=cast.LATER)]]
+    if name == "extend":
+
+        def extend() -> Any:
+            extended = ledger.extend_holds([(hold_id, 150)], now=cast.NOW)
+            return [*extended, Hold.objects.get(public_id=hold_id).amount_millitokens]
+
+        return extend
     if name == "late":
         ledger.expire_holds(now=cast.LATER)
 
@@ -100,6 +122,22 @@ def _prepare(name: str, owner: str) -> Operation:
     return reverse
 
 
+def _post(key: str) -> bool:
+    from marketplace.ledger import services as ledger
+    from tests.ledger import cast
+
+    move = ledger.Move(("suspense", cast.PROVIDER), ("payable", cast.PROVIDER), 10)
+    return ledger.post_transaction(
+        kind="adjustment",
+        unit="live",
+        idempotency_scope="test",
+        idempotency_key=key,
+        moves=[move],
+        reason="test",
+        now=cast.NOW,
+    ).created
+
+
 def _hold_ids(owner: str) -> list[str]:
     from marketplace.ledger.models import Hold
 
@@ -107,7 +145,8 @@ def _hold_ids(owner: str) -> list[str]:
 
 
 def _run_in_child(operation: Operation, fatal: int) -> bool:
-    """Whether the child died at statement number ``fatal``; if it had fewer, it dies at its end."""
+    """Whether the child died before statement or commit number ``fatal``; if it had fewer, it
+    dies at its end."""
     from django.db import connection
 
     connection.close()
@@ -115,15 +154,23 @@ def _run_in_child(operation: Operation, fatal: int) -> bool:
     if child == 0:
         seen = 0
 
-        def count(execute: Any, *arguments: Any) -> Any:
+        def live_or_die() -> None:
             nonlocal seen
             seen += 1
             if seen == fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return execute(*arguments)
 
+        def execute(run: Any, *arguments: Any) -> Any:
+            live_or_die()
+            return run(*arguments)
+
+        def commit() -> None:
+            live_or_die()
+            really_commit()
+
+        really_commit, connection.commit = connection.commit, commit
         try:
-            with connection.execute_wrapper(count):
+            with connection.execute_wrapper(execute):
                 operation()
         except BaseException:
             os._exit(1)
