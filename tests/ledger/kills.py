@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 Operation = Callable[[], Any]
 
@@ -164,13 +165,17 @@ def _run_in_child(operation: Operation, fatal: int) -> bool:
             live_or_die()
             return run(*arguments)
 
+        really_commit = connection.commit
+
         def commit() -> None:
             live_or_die()
             really_commit()
 
-        really_commit, connection.commit = connection.commit, commit
         try:
-            with connection.execute_wrapper(execute):
+            with (
+                connection.execute_wrapper(execute),
+                mock.patch.object(connection, "commit", commit),
+            ):
                 operation()
         except BaseException:
             os._exit(1)
