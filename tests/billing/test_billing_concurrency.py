@@ -18,9 +18,11 @@ from marketplace.billing.models import (
     Receipt,
     ReceiptCounter,
     SandboxSession,
+    StrayPayment,
 )
 from marketplace.billing.sandbox import delivery, processor
 from marketplace.billing.services.inbox import LEASE
+from marketplace.ledger.models import Entry
 from portal.kernel.clock import utc_now
 from tests.billing.shop import (
     balance_of,
@@ -106,6 +108,31 @@ def test_one_key_in_twenty_submits_is_one_order(committed_db: CommittedDatabase)
 
     assert len(set(at_once(20, act))) == 1
     assert Order.objects.count() == Attempt.objects.count() == SandboxSession.objects.count() == 1
+
+
+def test_two_payments_of_one_order_at_once_credit_once_and_leave_one_stray(acme_with_order) -> None:
+    acme, order, first = acme_with_order
+    Attempt.objects.update(state="closed")
+    Order.objects.update(status="failed")
+    order.refresh_from_db()
+    services.open_payment(order=order, now=utc_now())
+    second = SandboxSession.objects.latest("id")
+    paid = [first.session_id, second.session_id]
+    pay(first)
+    pay(second)
+
+    def act(number: int) -> bool:
+        return services.settle_order(
+            order_public_id=order.public_id, object_id=paid[number % 2], now=utc_now()
+        )
+
+    assert at_once(12, act) == [True] * 12
+    assert credited_once(order)
+    assert balance_of(acme) == order.total_millitokens
+    stray = StrayPayment.objects.get()
+    assert {stray.session_id, order.provider_session_id} == set(paid)
+    posted = Entry.objects.filter(transaction__reference=stray.reference)
+    assert [entry.amount_millitokens for entry in posted] == [order.tariff_millitokens]
 
 
 def test_two_tabs_paying_one_order_pay_once(acme_with_order) -> None:

@@ -273,6 +273,21 @@ def test_a_payment_that_was_not_ordered_so_stays_a_finding(
     assert credited_once(order)
 
 
+def test_a_mismatch_of_an_earlier_session_is_told_once(acme: Organisation, pack: Pack) -> None:
+    order, first = open_order(acme, pack)
+    inject("UPDATE billing_attempt SET state = 'closed'")
+    inject("UPDATE billing_order SET status = 'failed'")
+    order.refresh_from_db()
+    billing.open_payment(order=order, now=utc_now())
+    SandboxSession.objects.filter(pk=first.pk).update(amount_minor=9000, metadata={})
+    deliver(*pay(first))
+    run(6)
+    [finding] = findings(16)
+    assert finding.state == FindingState.OPEN
+    assert untouched(order)
+    assert not StrayPayment.objects.exists()
+
+
 def test_a_provider_out_of_reach_accuses_nobody(
     acme: Organisation, order: Order, settings: Any
 ) -> None:

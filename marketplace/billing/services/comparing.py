@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from django.db.models import Q
 
 from marketplace.billing.models import (
     CREDITED_ORDER_STATUSES,
@@ -82,7 +83,10 @@ def find_uncredited_orders(*, now: datetime) -> Iterator[tuple[str, int]]:
 
 
 def find_unknown_payments(*, now: datetime) -> Iterator[UnknownPayment]:
-    """Recent payments that the providers list and that have no place here (check 15)."""
+    """Recent payments that the providers list and that have no place here (check 15).
+
+    Not those that an order is known to wait for in vain (check 16).
+    """
     for provider in _providers().values():
         try:
             events = provider.list_events(since=now - LOOK_BACK)
@@ -100,6 +104,8 @@ def find_unknown_payments(*, now: datetime) -> Iterator[UnknownPayment]:
                 continue
             payment_id = payment_id_of(session)
             if _placed_objects(provider.name, {session.session_id, payment_id}):
+                continue
+            if _is_known_mismatch(session):
                 continue
             yield UnknownPayment(
                 provider=provider.name,
@@ -147,6 +153,14 @@ def _retrieve(provider: PaymentProvider, object_id: str) -> PaymentSession | Non
     except DomainError as error:
         _log.warning("payment_not_compared", object=object_id, code=error.code)
         return None
+
+
+def _is_known_mismatch(session: PaymentSession) -> bool:
+    """Its order says already that this payment is not the one that was ordered."""
+    its_order = Q(public_id=session.metadata.get("order", "")) | Q(
+        attempts__session_id=session.session_id
+    )
+    return Order.objects.uncredited().filter(its_order, failure_code=MISMATCH).exists()
 
 
 def _placed_objects(provider: str, object_ids: set[str]) -> set[str]:
