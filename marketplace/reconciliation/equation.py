@@ -12,6 +12,7 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from marketplace.ledger.models import TransactionKind, Unit
+from marketplace.reconciliation.checks.base import Difference
 from marketplace.reconciliation.snapshot import fetch_rows
 
 _STATES = ("opening", "closing", "held")
@@ -92,6 +93,15 @@ def prove(cursor: CursorWrapper) -> Proof:
                 }
             )
     return Proof({unit: _balance(terms) for unit, terms in sums.items()}, by_wallet)
+
+
+def find_gaps(proof: Proof) -> list[Difference]:
+    """Check 5 counts an equation that does not hold as a difference, wherever its fault lies."""
+    return [
+        Difference(f"equation:{unit}", terms, min(abs(int(terms["gap"])), 2**63 - 1))
+        for unit, terms in proof.by_unit.items()
+        if terms["gap"] != "0"
+    ]
 
 
 def _balance(terms: dict[str, int]) -> dict[str, str]:

@@ -66,6 +66,7 @@ def busy(
     _close_late(open_call(key, rhine_service, now=now - timedelta(hours=1)))
     give_tokens(globex, 1_000_000)
     _close(open_call(make_key(globex)[1], rhine_service), completion_tokens=2000)
+    metering.roll_up_usage(now=utc_now())
     return Wallet.objects.get(pk=book.pk)
 
 

@@ -110,6 +110,17 @@ CASES = """
 9 | UPDATE metering_usagecharge SET transaction_id = (SELECT MIN(id) FROM ledger_transaction) WHERE {ONE}
 9 | UPDATE metering_usageevent SET source = 'provider:prv_other' WHERE {ONE}
 9 | UPDATE metering_usageevent SET completion_tokens = completion_tokens + 1 WHERE {ONE}
+1 | DELETE FROM ledger_wallet WHERE {WALLET}
+5 | DELETE FROM ledger_account WHERE kind = 'payable'
+5 | DELETE FROM ledger_transaction WHERE {CAPTURE}
+3 9 | DELETE FROM ledger_hold WHERE {CAPTURED}
+3 9 | DELETE FROM ledger_hold WHERE {PENDING}
+4 | DELETE FROM ledger_lot WHERE remaining_millitokens = 0
+9 | DELETE FROM metering_call WHERE {CHARGED}
+4 | DELETE FROM billing_order
+23 | UPDATE metering_usagetotal SET cost_millitokens = cost_millitokens + 1 WHERE {ONE}
+23 | DELETE FROM metering_usagetotal WHERE {ONE}
+23 | UPDATE metering_call SET rolled_up = NOT rolled_up WHERE {CHARGED}
 10 | UPDATE metering_usageevent SET payload_hash = 'other' WHERE {ONE}
 10 | UPDATE catalog_priceversion SET output_millitokens = output_millitokens + 1
 """  # noqa: E501

@@ -83,6 +83,7 @@ def test_a_gap_stays_in_the_equation_until_it_is_mended(book: Wallet) -> None:
         run = run_once()
         assert run.equation["live"]["gap"] == "5"
         assert WalletProof.objects.get(run=run).gap_millitokens == 5
+    assert Finding.objects.filter(check_number=5, subject="equation:live").exists()
     inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens - 5 WHERE id = %s",
            book.pk)  # fmt: skip
     assert run_once().equation["live"]["gap"] == "0"

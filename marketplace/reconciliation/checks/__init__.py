@@ -11,6 +11,7 @@ from marketplace.reconciliation.checks.overdue import OVERDUE_HOLDS, OVERDUE_LOT
 from marketplace.reconciliation.checks.payments import AGREED_PAYMENTS, PAID_ORDERS, PLACED_PAYMENTS
 from marketplace.reconciliation.checks.rating import RATING
 from marketplace.reconciliation.checks.repeats import REPEATS
+from marketplace.reconciliation.checks.totals import TOTALS
 from marketplace.reconciliation.checks.usage import CHARGES, EVENTS
 from marketplace.reconciliation.checks.wallets import CHAIN, POSTED
 
@@ -33,5 +34,6 @@ CHECKS: tuple[Check, ...] = (
     STUCK_EVENTS,
     GUARDS,
     DOUBTS,
+    TOTALS,
 )
 BY_NUMBER = {check.number: check for check in CHECKS}

@@ -49,15 +49,17 @@ _KNOWN_SHAPES = ", ".join(
     if (debit, credit) not in {("wallet", "suspense"), ("promotion", "receivable")}
 )
 _ODD_ENTRIES = f"""
-SELECT 'entry:' || t.public_id || '/' || e.line AS subject, e.amount_millitokens AS at_stake,
-       e.wallet_id, t.kind, d.kind || ':' || d.owner_key || ':' || d.unit AS debit,
+SELECT 'entry:' || COALESCE(t.public_id, '') || '/' || e.line AS subject,
+       e.amount_millitokens AS at_stake, e.wallet_id, t.kind,
+       d.kind || ':' || d.owner_key || ':' || d.unit AS debit,
        c.kind || ':' || c.owner_key || ':' || c.unit AS credit
 FROM ledger_entry e
-JOIN ledger_transaction t ON t.id = e.transaction_id
-JOIN ledger_account d ON d.id = e.debit_account_id
-JOIN ledger_account c ON c.id = e.credit_account_id
+LEFT JOIN ledger_transaction t ON t.id = e.transaction_id
+LEFT JOIN ledger_account d ON d.id = e.debit_account_id
+LEFT JOIN ledger_account c ON c.id = e.credit_account_id
 WHERE e.transaction_id > %s
-  AND (d.unit <> c.unit OR d.id = c.id OR e.amount_millitokens <= 0
+  AND (t.id IS NULL OR d.id IS NULL OR c.id IS NULL OR d.unit <> c.unit OR d.id = c.id
+       OR e.amount_millitokens <= 0
        OR (t.kind IN ('adjustment', 'payout') AND (d.kind = 'wallet' OR c.kind = 'wallet'))
        OR (t.kind NOT IN ('adjustment', 'payout')
            AND t.kind || ':' || d.kind || ':' || c.kind NOT IN ({_KNOWN_SHAPES})))

@@ -65,13 +65,14 @@ WHERE (h.id > %s OR h.state = 'pending')
 
 # What a capture writes in one commit: the hold's end, the transaction, both at one time.
 _CAPTURES = """
-SELECT 'hold:' || h.public_id AS subject, h.amount_millitokens AS at_stake,
-       (SELECT MIN(p.wallet_id) FROM ledger_holdpart p WHERE p.hold_id = h.id) AS wallet_id,
+SELECT COALESCE('hold:' || h.public_id, 'transaction:' || t.public_id) AS subject,
+       COALESCE(h.amount_millitokens, 0) AS at_stake,
+       (SELECT MIN(p.wallet_id) FROM ledger_holdpart p WHERE p.hold_id = t.hold_id) AS wallet_id,
        h.state, h.captured_millitokens AS captured, t.public_id AS capture,
        h.resolved_at, t.recorded_at
-FROM ledger_transaction t JOIN ledger_hold h ON h.id = t.hold_id
+FROM ledger_transaction t LEFT JOIN ledger_hold h ON h.id = t.hold_id
 WHERE t.id > %s AND t.kind = 'capture'
-  AND (h.state <> 'captured' OR t.recorded_at <> h.resolved_at
+  AND (h.id IS NULL OR h.state <> 'captured' OR t.recorded_at <> h.resolved_at
        OR t.effective_at > t.recorded_at OR t.idempotency_scope <> 'capture'
        OR t.idempotency_key <> h.public_id
        OR (h.reference LIKE 'call:%%' AND t.reference <> h.reference))

@@ -102,6 +102,7 @@ WHERE (c.id > %s OR c.status = 'open')
                                                           ELSE c.cost_millitokens END)
     OR c.cost_millitokens <> c.share_millitokens + c.commission_millitokens
     OR (c.cost_millitokens > 0 AND c.status NOT IN ('succeeded', 'client_disconnected'))
+    OR (c.hold_id IS NOT NULL AND h.id IS NULL)
     OR k.organisation_id <> c.organisation_id OR v.service_id <> c.service_id
     OR (h.id IS NOT NULL AND (h.owner_key <> o.public_id OR h.unit <> c.unit
         OR h.price_version <> v.public_id OR h.reference <> 'call:' || c.public_id

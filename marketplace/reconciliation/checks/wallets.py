@@ -73,9 +73,18 @@ _ACCOUNTS_OF_WALLETS = """
 SELECT 'account:' || a.kind || ':' || a.owner_key || ':' || a.unit AS subject,
        w.posted_millitokens AS at_stake, w.id AS wallet_id,
        w.owner_key AS wallet_owner, w.unit AS wallet_unit, w.scope AS wallet_scope
-FROM ledger_wallet w LEFT JOIN ledger_account a ON a.id = w.account_id
-WHERE a.id IS NULL OR a.kind <> 'wallet' OR a.unit <> w.unit
+FROM ledger_wallet w JOIN ledger_account a ON a.id = w.account_id
+WHERE a.kind <> 'wallet' OR a.unit <> w.unit
    OR a.owner_key <> w.owner_key || CASE WHEN w.scope = '' THEN '' ELSE '/' || w.scope END
+UNION ALL
+SELECT 'account:' || a.kind || ':' || a.owner_key || ':' || a.unit, 0, NULL, '', '', ''
+FROM ledger_account a
+WHERE a.kind = 'wallet' AND NOT EXISTS (SELECT 1 FROM ledger_wallet w WHERE w.account_id = a.id)
+UNION ALL
+SELECT 'wallet:' || w.owner_key || ':' || w.unit || ':' || w.scope, w.posted_millitokens, w.id,
+       w.owner_key, w.unit, w.scope
+FROM ledger_wallet w
+WHERE NOT EXISTS (SELECT 1 FROM ledger_account a WHERE a.id = w.account_id)
 """
 
 # Spendable although somebody had a reason against it.
