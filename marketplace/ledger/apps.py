@@ -2,7 +2,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core import checks
+
+from portal.kernel.clock import utc_now
 
 
 class LedgerConfig(AppConfig):
@@ -17,6 +20,7 @@ class LedgerConfig(AppConfig):
         immutability.register(GUARDS)
         privileges.revoke_after_migrations()
         checks.register(check_guards, checks.Tags.database)
+        checks.register(check_heads_webhook)
 
 
 def check_guards(
@@ -41,3 +45,18 @@ def check_guards(
             )
         )
     return messages
+
+
+def check_heads_webhook(
+    *, app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """An address without a secret would take no head at all."""
+    from portal.kernel.webhooks import sign
+
+    if not settings.LEDGER_HEADS_WEBHOOK_URL:
+        return []
+    try:
+        sign(settings.LEDGER_HEADS_WEBHOOK_SECRET, "", utc_now(), b"")
+    except ValueError as error:
+        return [checks.Error(f"LEDGER_HEADS_WEBHOOK_SECRET: {error}.", id="ledger.E001")]
+    return []

@@ -1,11 +1,15 @@
 # ruff: noqa: S608 (raw SQL is what these tests are about)
 """What the database itself refuses, whoever asks."""
 
+import shutil
+from pathlib import Path
+from typing import Any
+
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
-from marketplace.ledger import guards
+from marketplace.ledger import guards, migrations
 from marketplace.ledger import services as ledger
 from marketplace.ledger.apps import check_guards
 from portal.kernel import immutability, privileges
@@ -315,3 +319,40 @@ def test_rebuilt_table_on_sqlite_gets_its_guards_back(committed_db: CommittedDat
     assert "ledger_entry_joins" in guards.missing_guards()
     call_command("migrate", verbosity=0)
     assert guards.missing_guards() == []
+
+
+REBUILDS = """
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("ledger", "{latest}")]
+    operations = [
+        migrations.AlterField("transaction", "reason", models.CharField(max_length=201)),
+        migrations.AlterField("entry", "line", models.PositiveIntegerField()),
+    ]
+"""
+
+
+def test_migration_that_rebuilds_guarded_tables(
+    committed_db: CommittedDatabase,
+    tmp_path: Path,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A real one, as the next release might bring it: on SQLite its tables are made anew."""
+    grant(1000)
+    capture(hold(600), 500)
+    package = tmp_path / "next_release"
+    shutil.copytree(Path(migrations.__path__[0]), package)
+    latest = max(path.stem for path in package.glob("0*.py"))
+    (package / "9999_rebuilds.py").write_text(REBUILDS.format(latest=latest))
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.MIGRATION_MODULES = {"ledger": "next_release"}
+    assert guards.missing_guards() == ["migration ledger.9999_rebuilds"]
+    call_command("migrate", verbosity=0)
+    assert guards.missing_guards() == []
+    refuse("UPDATE ledger_entry SET line = 9 WHERE line = 1")
+    refuse("DELETE FROM ledger_transaction")
+    capture(hold(300), 100)
+    audit()

@@ -12,6 +12,7 @@ from django.db import connection
 
 from marketplace.ledger import services as ledger
 from marketplace.ledger import tasks
+from marketplace.ledger.apps import check_heads_webhook
 from marketplace.ledger.models import Checkpoint, HeadDelivery
 from portal.kernel import immutability
 from portal.kernel.webhooks import WebhookFailed
@@ -194,3 +195,12 @@ def test_nothing_is_delivered_without_an_address(db: None) -> None:
     seal()
     assert ledger.deliver_heads(now=NOW) == 0
     assert not HeadDelivery.objects.exists()
+
+
+def test_address_needs_a_secret(address: Receiver, settings: Any) -> None:
+    assert check_heads_webhook(app_configs=None) == []
+    settings.LEDGER_HEADS_WEBHOOK_SECRET = "no base64"
+    [error] = check_heads_webhook(app_configs=None)
+    assert error.id == "ledger.E001"
+    settings.LEDGER_HEADS_WEBHOOK_URL = ""
+    assert check_heads_webhook(app_configs=None) == []
