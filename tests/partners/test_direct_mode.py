@@ -378,6 +378,18 @@ def test_a_grant_ends_with_its_key(
     assert balance_of(funded) == (10_000_000, 0)
 
 
+def test_a_grant_ends_when_the_keys_holder_is_out(
+    funded: Organisation, grant: str, rhine_api: ApiClient
+) -> None:
+    holder = ApiKey.objects.get(organisation=funded).created_by
+    User.objects.filter(pk=holder.pk).update(is_active=False)
+
+    refused = hold(rhine_api, grant)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "grant_key_refused")
+    assert balance_of(funded) == (10_000_000, 0)
+
+
 def test_a_hold_does_not_grow_after_its_key_ended(
     acme: Organisation, funded: Organisation, grant: str, rhine_api: ApiClient
 ) -> None:

@@ -256,6 +256,20 @@ def test_a_tenants_key_of_the_same_company_is_not_revoked_here(
     assert key.revoked_at is None
 
 
+def test_the_key_of_somebody_who_is_out_does_not_read_as_active(
+    rosa: Client, rhine: Provider
+) -> None:
+    person = make_member(rhine.organisation, "max@rhine.example", Role.OWNER)
+    make_key(rhine.organisation, created_by=person, kind="provider")
+    assert "Active" in rosa.get(page("integration", rhine)).content.decode()
+    person.memberships.all().delete()
+
+    listed = rosa.get(page("integration", rhine)).content.decode()
+
+    assert "Active" not in listed
+    assert "Suspended" in listed
+
+
 def test_earnings_are_shown_by_day_and_service(
     acme: Organisation,
     ada_api: ApiClient,
