@@ -1,6 +1,7 @@
 """``make bench`` (``python -m tests.benchmarks``): everything on a throw-away, durable PostgreSQL.
 
-``--only gateway|ledger|pages`` measures a part, ``--quick`` tries it out without good figures.
+``--only gateway|ledger|reconciliation|pages`` measures a part, ``--quick`` tries it out without
+good figures.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from tests.benchmarks.machines import (
 )
 from tests.postgres_server import PostgresServer
 
-PARTS = ("gateway", "ledger", "pages")
+PARTS = ("gateway", "ledger", "reconciliation", "pages")
 
 
 def main() -> None:
@@ -70,6 +71,7 @@ def _set_up_django(folder: Path, server: PostgresServer, upstream_port: int) -> 
 
 def _measure(parts: list[str], server: PostgresServer, upstream_port: int, *, quick: bool) -> None:
     # Their models can be imported only now that Django is set up.
+    from tests.benchmarks.full_run import measure_full_run
     from tests.benchmarks.gateway_speed import measure_gateway
     from tests.benchmarks.page_speed import measure_pages
     from tests.benchmarks.shared_commits import measure_shared_commits
@@ -85,6 +87,9 @@ def _measure(parts: list[str], server: PostgresServer, upstream_port: int, *, qu
     if "ledger" in parts:
         owner = measure_write_door(operations=320 if quick else 3200)
         measure_shared_commits(server, owner=owner, seconds=1 if quick else 4)
+    if "reconciliation" in parts:
+        sizes = [2_000, 10_000] if quick else [10_000, 100_000, 1_000_000]
+        measure_full_run(sizes=sizes, wallets=100 if quick else 1_000)
     if "pages" in parts:
         if quick:
             measure_pages(calls=20_000, services=20, requests=20)

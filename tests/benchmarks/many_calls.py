@@ -6,6 +6,7 @@ What calls leave in the ledger is left out: the pages measured here do not read 
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from accounts.models import Organisation
 from marketplace.catalog.models import Service
@@ -106,8 +107,13 @@ def store_calls(tenant: BusyTenant, *, count: int) -> None:
             },
         )
         cursor.execute("SET session_replication_role = origin")
-        cursor.execute("DELETE FROM metering_usagetotal")
-        cursor.execute(_ROLL_UP)
+        store_totals(cursor)
         cursor.execute("VACUUM ANALYZE metering_call")
-        cursor.execute("VACUUM ANALYZE metering_usagetotal")
         cursor.execute("ANALYZE")
+
+
+def store_totals(cursor: CursorWrapper) -> None:
+    """The totals of all calls there are, whatever was rolled up before."""
+    cursor.execute("DELETE FROM metering_usagetotal")
+    cursor.execute(_ROLL_UP)
+    cursor.execute("VACUUM ANALYZE metering_usagetotal")
