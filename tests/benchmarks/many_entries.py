@@ -35,7 +35,7 @@ _PLAN = """
     FROM (
       SELECT (SELECT max(id) FROM metering_call) + n AS id, n, w.id AS wallet_id, w.account_id,
         w.owner_key, w.posted_millitokens AS posted, l.id AS lot_id, o.id AS organisation_id,
-        k.id AS key_id, w.seq + 2 * ((n - 1) / c.wallets) AS seq, 50 + n %% 50 AS tokens,
+        k.id AS key_id, k.public_id AS key_public_id, w.seq + 2 * ((n - 1) / c.wallets) AS seq, 50 + n %% 50 AS tokens,
         (SELECT max(id) FROM ledger_hold) + n AS hold_id,
         (SELECT max(id) FROM ledger_holdpart) + n AS part_id,
         (SELECT max(id) FROM ledger_transaction) + n AS transaction_id,
@@ -60,8 +60,8 @@ _REFERENCE = f"'call:' || {_CALL_ID}"
 _COPIES: tuple[tuple[str, dict[str, str]], ...] = (
     ("ledger_hold", {
         "id": "p.hold_id", "public_id": _HOLD_ID, "owner_key": "p.owner_key",
-        "idempotency_key": _CALL_ID, "amount_millitokens": "p.cost",
-        "captured_millitokens": "p.cost", "reference": _REFERENCE, "placed_at": "p.at",
+        "idempotency_scope": "'call:' || p.key_public_id", "idempotency_key": _CALL_ID,
+        "amount_millitokens": "p.cost", "captured_millitokens": "p.cost", "reference": _REFERENCE, "placed_at": "p.at",
         "expires_at": "p.at + interval '5 minutes'", "resolved_at": "p.at",
     }),
     ("ledger_holdpart", {
