@@ -35,7 +35,8 @@ _PLAN = """
     FROM (
       SELECT (SELECT max(id) FROM metering_call) + n AS id, n, w.id AS wallet_id, w.account_id,
         w.owner_key, w.posted_millitokens AS posted, l.id AS lot_id, o.id AS organisation_id,
-        k.id AS key_id, k.public_id AS key_public_id, w.seq + 2 * ((n - 1) / c.wallets) AS seq, 50 + n %% 50 AS tokens,
+        k.id AS key_id, k.public_id AS key_public_id, 50 + n %% 50 AS tokens,
+        w.seq + 2 * ((n - 1) / c.wallets) AS seq,
         (SELECT max(id) FROM ledger_hold) + n AS hold_id,
         (SELECT max(id) FROM ledger_holdpart) + n AS part_id,
         (SELECT max(id) FROM ledger_transaction) + n AS transaction_id,
@@ -61,8 +62,9 @@ _COPIES: tuple[tuple[str, dict[str, str]], ...] = (
     ("ledger_hold", {
         "id": "p.hold_id", "public_id": _HOLD_ID, "owner_key": "p.owner_key",
         "idempotency_scope": "'call:' || p.key_public_id", "idempotency_key": _CALL_ID,
-        "amount_millitokens": "p.cost", "captured_millitokens": "p.cost", "reference": _REFERENCE, "placed_at": "p.at",
-        "expires_at": "p.at + interval '5 minutes'", "resolved_at": "p.at",
+        "amount_millitokens": "p.cost", "captured_millitokens": "p.cost",
+        "reference": _REFERENCE, "placed_at": "p.at", "resolved_at": "p.at",
+        "expires_at": "p.at + interval '5 minutes'",
     }),
     ("ledger_holdpart", {
         "id": "p.part_id", "hold_id": "p.hold_id", "wallet_id": "p.wallet_id",
