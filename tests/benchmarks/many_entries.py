@@ -6,7 +6,9 @@ transaction of their own commit: the ledger's guards are awake. Foreign keys, wh
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 
+import time_machine
 from django.db import connection
 from django.db.transaction import atomic
 
@@ -44,7 +46,7 @@ _PLAN = """
         (SELECT max(id) FROM ledger_lotburn) + n AS burn_id,
         (SELECT max(id) FROM metering_usageevent) + n AS event_id,
         (SELECT max(id) FROM metering_usagecharge) + n AS charge_id,
-        now() - %(days)s * interval '1 day' * (1 - n::float8 / %(calls)s) AS at
+        now() - %(days)s * interval '1 day' * (1 - (%(before)s + n)::float8 / %(in_all)s) AS at
       FROM (SELECT count(*) AS wallets FROM ledger_wallet) c,
         generate_series(1::bigint, %(calls)s) n
         JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS number FROM ledger_wallet) w
@@ -130,31 +132,42 @@ _BALANCES = (
 
 
 def make_tenants(count: int) -> Call:
-    """So many tenants, each with a key, a wallet and one lot; returns the one real call."""
-    service = make_live_service(make_provider("Benchmark"), make_model())
-    first = make_organisation("Tenant 0")
-    owner = User.objects.get(email=first.billing_email)
-    give_tokens(first)
-    _key, secret = make_key(first)
-    call = make_call(secret, service, prompt_tokens=_PROMPT_TOKENS)
-    metering.roll_up_usage(now=utc_now())
-    for number in range(1, count):
-        organisation = Organisation.objects.create(
-            name=f"Tenant {number}", slug=f"tenant{number}", billing_email=owner.email
-        )
-        give_tokens(organisation, MILLION_TOKENS)
-        make_key(organisation, created_by=owner)
+    """So many tenants, each with a key, a wallet and one lot; returns the one real call.
+
+    It was all a day before the oldest call that ``fill_book`` adds.
+    """
+    with time_machine.travel(utc_now() - timedelta(days=DAYS + 1), tick=True):
+        service = make_live_service(make_provider("Benchmark"), make_model())
+        first = make_organisation("Tenant 0")
+        owner = User.objects.get(email=first.billing_email)
+        give_tokens(first)
+        _key, secret = make_key(first)
+        call = make_call(secret, service, prompt_tokens=_PROMPT_TOKENS)
+        metering.roll_up_usage(now=utc_now())
+        for number in range(1, count):
+            organisation = Organisation.objects.create(
+                name=f"Tenant {number}", slug=f"tenant{number}", billing_email=owner.email
+            )
+            give_tokens(organisation, MILLION_TOKENS)
+            make_key(organisation, created_by=owner)
     return call
 
 
-def fill_book(call: Call, *, entries: int) -> None:
-    """Add calls, from 90 days ago until now, until there are so many entries."""
-    calls = (entries - Entry.objects.count()) // ENTRIES_PER_CALL
+def fill_book(call: Call, *, entries: int, of: int) -> None:
+    """Add calls until there are so many entries; with ``of`` entries, they reach from 90 days ago
+    until now."""
+    before = Entry.objects.count() // ENTRIES_PER_CALL
+    plan = {
+        "before": before,
+        "calls": entries // ENTRIES_PER_CALL - before,
+        "in_all": of // ENTRIES_PER_CALL,
+        "days": DAYS,
+        "prompt_cost": _PROMPT_TOKENS * 200,
+    }
     with connection.cursor() as cursor:
         with atomic():
             cursor.execute("SET LOCAL session_replication_role = replica")
-            prompt_cost = _PROMPT_TOKENS * 200
-            cursor.execute(_PLAN, {"calls": calls, "days": DAYS, "prompt_cost": prompt_cost})
+            cursor.execute(_PLAN, plan)
             for table, changes in _COPIES:
                 cursor.execute(_copy(table, changes), {"hold": call.hold_id, "call": call.pk})
             for statement in _BALANCES:
