@@ -12,7 +12,7 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from marketplace.ledger.models import TransactionKind, Unit
-from marketplace.reconciliation.checks.base import Difference
+from marketplace.reconciliation.checks.base import Action, Difference, find_differences
 from marketplace.reconciliation.snapshot import fetch_rows
 
 _STATES = ("opening", "closing", "held")
@@ -48,6 +48,18 @@ JOIN ledger_entry e ON e.wallet_id = w.id AND e.wallet_seq > COALESCE(last.seq, 
 JOIN ledger_transaction t ON t.id = e.transaction_id
 GROUP BY w.id, t.kind
 """  # noqa: S608 (our own text)
+
+
+# A proof opens where one before it closed, or with the wallet.
+_TORN = """
+SELECT 'proof:' || r.public_id || ':' || p.wallet_id AS subject, p.opening_millitokens AS at_stake,
+       NULL AS wallet_id, p.opening_seq, p.opening_millitokens AS opening
+FROM reconciliation_walletproof p JOIN reconciliation_run r ON r.id = p.run_id
+WHERE NOT (p.opening_seq = 0 AND p.opening_millitokens = 0) AND NOT EXISTS (
+    SELECT 1 FROM reconciliation_walletproof q
+    WHERE q.wallet_id = p.wallet_id AND q.id <> p.id AND q.closing_seq = p.opening_seq
+      AND q.closing_millitokens - q.gap_millitokens = p.opening_millitokens)
+"""
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,11 @@ def prove(cursor: CursorWrapper) -> Proof:
                 }
             )
     return Proof({unit: _balance(terms) for unit, terms in sums.items()}, by_wallet)
+
+
+def find_torn_proofs(cursor: CursorWrapper) -> list[Difference]:
+    """Check 5 looks whether what was proved before still hangs together."""
+    return find_differences(cursor, _TORN, action=Action.FINDING)
 
 
 def find_gaps(proof: Proof) -> list[Difference]:

@@ -121,6 +121,26 @@ CASES = """
 23 | UPDATE metering_usagetotal SET cost_millitokens = cost_millitokens + 1 WHERE {ONE}
 23 | DELETE FROM metering_usagetotal WHERE {ONE}
 23 | UPDATE metering_call SET rolled_up = NOT rolled_up WHERE {CHARGED}
+9 | UPDATE metering_call SET price_version_id = 999 WHERE {CHARGED}
+9 | UPDATE metering_call SET api_key_id = (SELECT MAX(id) FROM accounts_apikey WHERE organisation_id = metering_call.organisation_id) WHERE {CHARGED}
+9 | UPDATE metering_call SET commission_basis_points = 2000 WHERE {CHARGED}
+9 | UPDATE metering_call SET uncovered_millitokens = 1 WHERE status = 'failed'
+9 | UPDATE metering_usageevent SET event_id = 'other' WHERE {ONE}
+3 | UPDATE ledger_hold SET captured_millitokens = 1 WHERE state = 'released'
+3 | UPDATE ledger_hold SET state = 'unknown' WHERE {CAPTURED}
+9 | UPDATE ledger_hold SET idempotency_scope = 'other' WHERE {CAPTURED}
+3 | UPDATE ledger_holdpart SET position = position + 1 WHERE hold_id = (SELECT MIN(id) FROM ledger_hold WHERE state = 'pending')
+9 | UPDATE ledger_holdpart SET wallet_id = {OTHER} WHERE hold_id = (SELECT MIN(id) FROM ledger_hold WHERE state = 'captured')
+3 | UPDATE ledger_limit SET subject = subject || 's' WHERE subject LIKE 'key:%'
+3 | UPDATE ledger_limit SET period_start = '2099-01-01 00:00:00+00:00'
+3 | UPDATE ledger_limit SET max_millitokens = max_millitokens + 1 WHERE subject LIKE 'grant:%'
+3 | DELETE FROM ledger_limit
+4 | UPDATE billing_order SET tariff_millitokens = tariff_millitokens - 1
+4 | UPDATE billing_order SET provider = 'stripe'
+9 | DELETE FROM catalog_priceversion
+23 | UPDATE metering_usagetotal SET organisation_id = (SELECT MAX(id) FROM accounts_organisation) WHERE {ONE}
+23 | UPDATE metering_usagetotal SET cached_tokens = cached_tokens + 1 WHERE {ONE}
+23 | UPDATE metering_usagetotal SET api_key_id = (SELECT MAX(id) FROM accounts_apikey) WHERE {ONE}
 10 | UPDATE metering_usageevent SET payload_hash = 'other' WHERE {ONE}
 10 | UPDATE catalog_priceversion SET output_millitokens = output_millitokens + 1
 """  # noqa: E501

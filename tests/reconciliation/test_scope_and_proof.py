@@ -89,6 +89,19 @@ def test_a_gap_stays_in_the_equation_until_it_is_mended(book: Wallet) -> None:
     assert run_once().equation["live"]["gap"] == "0"
 
 
+def test_a_stored_proof_that_was_changed_is_seen(book: Wallet, acme: Organisation) -> None:
+    run_once()
+    give_tokens(acme, 5000, reference="more")
+    run_once()
+    inject(
+        "UPDATE reconciliation_walletproof SET opening_millitokens = opening_millitokens + 1"
+        " WHERE id = (SELECT MAX(id) FROM reconciliation_walletproof)"
+    )
+    run_once()
+    [finding] = Finding.objects.all()
+    assert (finding.check_number, finding.subject[:6]) == (5, "proof:")
+
+
 def test_a_light_run_reads_from_the_last_full_run_on(
     book: Wallet, key: str, rhine_service: Service
 ) -> None:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import CapPeriod
 from marketplace.ledger import services as ledger
 from marketplace.reconciliation.checks.base import (
     Action,
@@ -46,7 +47,9 @@ WHERE w.held_millitokens > COALESCE(pending.total, 0)
 _PARTS = """
 WITH parts AS (
     SELECT h.id, SUM(p.amount_millitokens) AS total, MIN(p.wallet_id) AS wallet_id,
-           SUM(CASE WHEN w.owner_key <> h.owner_key OR w.unit <> h.unit THEN 1 ELSE 0 END) AS others
+           SUM(CASE WHEN w.owner_key <> h.owner_key OR w.unit <> h.unit THEN 1
+               ELSE 0 END) AS others,
+           MAX(p.position) + 1 - COUNT(*) AS misplaced
     FROM ledger_hold h
     JOIN ledger_holdpart p ON p.hold_id = h.id
     JOIN ledger_wallet w ON w.id = p.wallet_id
@@ -58,7 +61,7 @@ SELECT 'hold:' || h.public_id AS subject,
        COALESCE(parts.total, 0) AS parts, COALESCE(parts.others, 0) AS wallets_of_others
 FROM ledger_hold h LEFT JOIN parts ON parts.id = h.id
 WHERE (h.id > %s OR h.state = 'pending')
-  AND (parts.others > 0 OR h.amount_millitokens < COALESCE(parts.total, 0)
+  AND (parts.others > 0 OR parts.misplaced <> 0 OR h.amount_millitokens < COALESCE(parts.total, 0)
        OR (h.amount_millitokens > COALESCE(parts.total, 0) AND h.state <> 'declined'
            AND NOT (h.state = 'captured' AND h.resolved_at >= h.expires_at)))
 """
@@ -81,8 +84,10 @@ SELECT 'hold:' || h.public_id, h.amount_millitokens,
        (SELECT MIN(p.wallet_id) FROM ledger_holdpart p WHERE p.hold_id = h.id),
        h.state, h.captured_millitokens, '', h.resolved_at, NULL
 FROM ledger_hold h
-WHERE h.id > %s AND h.state = 'captured'
-  AND NOT EXISTS (SELECT 1 FROM ledger_transaction t WHERE t.hold_id = h.id AND t.kind = 'capture')
+WHERE h.id > %s AND ((h.state <> 'captured' AND h.captured_millitokens <> 0)
+    OR h.state NOT IN ('pending', 'captured', 'released', 'expired', 'declined')
+    OR (h.state = 'captured' AND NOT EXISTS (SELECT 1 FROM ledger_transaction t
+                                             WHERE t.hold_id = h.id AND t.kind = 'capture')))
 """
 
 # Odd, but nobody's tokens are in danger.
@@ -118,6 +123,23 @@ SELECT 'limit:' || l.subject || ':' || l.id || ':spent' AS subject,
 FROM ledger_limit l LEFT JOIN counted ON counted.limit_id = l.id
 WHERE l.spent_millitokens <> COALESCE(counted.spent, 0)
 """
+# A hold counts in the limits of its call's key; a cap must not start anew under another name.
+_MEMBERSHIPS = """
+SELECT 'holdlimit:' || x.id AS subject, COALESCE(h.amount_millitokens, 0) AS at_stake,
+       NULL AS wallet_id, l.subject AS limit_subject, k.cap_subject AS key
+FROM ledger_holdlimit x
+LEFT JOIN ledger_limit l ON l.id = x.limit_id
+LEFT JOIN ledger_hold h ON h.id = x.hold_id
+LEFT JOIN metering_call c ON c.hold_id = h.id
+LEFT JOIN accounts_apikey k ON k.id = c.api_key_id
+LEFT JOIN partners_directgrant g ON l.subject = 'grant:' || g.public_id
+WHERE l.id IS NULL OR h.id IS NULL OR l.period_start > h.placed_at
+   OR l.max_millitokens > g.ceiling_millitokens
+   OR (k.id IS NOT NULL AND g.id IS NULL AND l.subject NOT IN ({subjects}))
+""".replace(
+    "{subjects}",
+    ", ".join(f"'key:' || k.cap_subject || ':{period}'" for period in CapPeriod.values),
+)
 
 
 def _longest_hold() -> timedelta:
@@ -145,6 +167,7 @@ def _examine_holds(cursor: CursorWrapper, scope: Scope) -> Examined:
     ]
     if scope.since is None:
         differences += find_differences(cursor, _SPENT_OF_LIMITS, action=Action.FINDING)
+        differences += find_differences(cursor, _MEMBERSHIPS, action=Action.FINDING)
     return Examined(count_rows(cursor, "ledger_hold", scope), differences)
 
 

@@ -63,12 +63,19 @@ WHERE t.id > %s AND t.kind IN ('purchase', 'grant')
 _LOTS_AGAINST_ORDERS = """
 SELECT 'lot:' || l.public_id AS subject, l.remaining_millitokens AS at_stake, l.wallet_id,
        l.expires_at, o.paid_at, o.expires_after_days AS days, w.scope, o.scope AS ordered_scope,
-       l.paid_minor
+       l.paid_minor, o.tariff_millitokens AS tariff
 FROM ledger_lot l
 JOIN ledger_wallet w ON w.id = l.wallet_id
 LEFT JOIN billing_order o ON l.reference = 'order:' || o.public_id
 WHERE l.reference LIKE 'order:%%'
   AND (o.id IS NULL OR o.scope <> w.scope OR (l.kind <> 'paid' AND l.paid_minor <> 0)
+       OR (l.kind = 'paid' AND o.tariff_millitokens <> COALESCE((
+               SELECT SUM(e.amount_millitokens)
+               FROM ledger_transaction t
+               JOIN ledger_entry e ON e.transaction_id = t.id
+               JOIN ledger_account a ON a.id = e.debit_account_id
+               WHERE t.idempotency_scope = 'grant' AND t.idempotency_key = 'paid:' || l.reference
+                 AND a.kind = 'clearing' AND a.owner_key = o.provider), 0))
        OR (o.expires_after_days IS NULL) <> (l.expires_at IS NULL)
        OR l.expires_at <> {expiry})
 """

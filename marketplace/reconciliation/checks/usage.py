@@ -40,10 +40,16 @@ WITH taken AS (
            SUM(CASE WHEN d.kind = 'wallet' THEN e.amount_millitokens ELSE 0 END) AS total,
            SUM(CASE WHEN d.kind = 'wallet' THEN 0 ELSE e.amount_millitokens END) AS borne,
            SUM(CASE WHEN c.kind = 'payable' THEN e.amount_millitokens ELSE 0 END) AS paid,
+           SUM(CASE WHEN c.kind IN ('payable', 'commission') THEN e.amount_millitokens
+               ELSE 0 END) AS owed,
            MAX(CASE WHEN c.kind = 'payable' THEN c.owner_key END) AS payee,
            SUM(CASE WHEN e.wallet_id IS NOT NULL AND NOT EXISTS (
                    SELECT 1 FROM ledger_wallet w
                    WHERE w.id = e.wallet_id AND w.owner_key = h.owner_key AND w.unit = h.unit)
+               THEN 1
+               WHEN e.wallet_id IS NOT NULL AND h.resolved_at < h.expires_at AND NOT EXISTS (
+                   SELECT 1 FROM ledger_holdpart p
+                   WHERE p.hold_id = h.id AND p.wallet_id = e.wallet_id)
                THEN 1 ELSE 0 END) AS others,
            MIN(e.wallet_id) AS wallet_id
     FROM ledger_transaction t
@@ -75,6 +81,9 @@ WHERE h.captured_millitokens <> taken.total OR taken.others > 0
        OR g.amount_millitokens <> taken.total
        OR (g.id IS NOT NULL AND (g.transaction_id IS NULL) <> (taken.total = 0))
        OR g.transaction_id <> taken.id
+       OR (c.commission_basis_points > 0 AND c.unit = 'live' AND NOT (
+           taken.paid * 10000 <= taken.owed * (10000 - c.commission_basis_points)
+           AND (taken.paid + 1) * 10000 > taken.owed * (10000 - c.commission_basis_points)))
        OR c.share_millitokens <> taken.paid OR c.uncovered_millitokens <> taken.borne
        OR taken.payee <> p.public_id))
 """
@@ -89,11 +98,11 @@ SELECT 'call:' || c.public_id AS subject,
        c.prompt_tokens || '/' || c.cached_tokens || '/' || c.completion_tokens AS quantities,
        u.prompt_tokens || '/' || u.cached_tokens || '/' || u.completion_tokens AS event_quantities
 FROM metering_call c
-JOIN accounts_organisation o ON o.id = c.organisation_id
-JOIN accounts_apikey k ON k.id = c.api_key_id
-JOIN catalog_service s ON s.id = c.service_id
-JOIN catalog_provider r ON r.id = s.provider_id
-JOIN catalog_priceversion v ON v.id = c.price_version_id
+LEFT JOIN accounts_organisation o ON o.id = c.organisation_id
+LEFT JOIN accounts_apikey k ON k.id = c.api_key_id
+LEFT JOIN catalog_service s ON s.id = c.service_id
+LEFT JOIN catalog_provider r ON r.id = s.provider_id
+LEFT JOIN catalog_priceversion v ON v.id = c.price_version_id
 LEFT JOIN ledger_hold h ON h.id = c.hold_id
 LEFT JOIN metering_usageevent u ON u.call_id = c.id
 LEFT JOIN metering_usagecharge g ON g.event_id = u.id
@@ -102,10 +111,13 @@ WHERE (c.id > %s OR c.status = 'open')
                                                           ELSE c.cost_millitokens END)
     OR c.cost_millitokens <> c.share_millitokens + c.commission_millitokens
     OR (c.cost_millitokens > 0 AND c.status NOT IN ('succeeded', 'client_disconnected'))
-    OR (c.hold_id IS NOT NULL AND h.id IS NULL)
+    OR (c.hold_id IS NOT NULL AND h.id IS NULL) OR (c.uncovered_millitokens > 0 AND u.id IS NULL)
+    OR o.id IS NULL OR k.id IS NULL OR r.id IS NULL OR v.id IS NULL
     OR k.organisation_id <> c.organisation_id OR v.service_id <> c.service_id
     OR (h.id IS NOT NULL AND (h.owner_key <> o.public_id OR h.unit <> c.unit
         OR h.price_version <> v.public_id OR h.reference <> 'call:' || c.public_id
+        OR (c.surface = 'gateway' AND (h.idempotency_scope <> 'call:' || k.public_id
+            OR h.idempotency_key NOT IN (c.public_id, c.public_id || ':short')))
         OR (c.status = 'open') <> (h.state = 'pending')
         OR (c.status = 'refused') <> (h.state = 'declined')
         OR (c.status = 'lost' AND h.state <> 'expired')
@@ -113,6 +125,7 @@ WHERE (c.id > %s OR c.status = 'open')
     OR (u.id IS NOT NULL AND (u.prompt_tokens <> c.prompt_tokens
         OR u.cached_tokens <> c.cached_tokens OR u.completion_tokens <> c.completion_tokens
         OR c.status NOT IN ('succeeded', 'client_disconnected') OR c.usage_source = 'none'
+        OR (u.source = 'gateway' AND u.event_id <> c.public_id)
         OR u.source <> CASE WHEN c.surface = 'direct' THEN 'provider:' || r.public_id
                             ELSE 'gateway' END))
     OR (u.id IS NULL AND c.usage_source <> 'none'

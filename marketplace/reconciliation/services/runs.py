@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 from marketplace.reconciliation.checks import CHECKS
 from marketplace.reconciliation.checks.base import Action, Check, Difference, Scope
 from marketplace.reconciliation.checks.book import BOOK
-from marketplace.reconciliation.equation import Proof, find_gaps, prove
+from marketplace.reconciliation.equation import Proof, find_gaps, find_torn_proofs, prove
 from marketplace.reconciliation.floors import find_floors
 from marketplace.reconciliation.intake import count_intake
 from marketplace.reconciliation.models import Finding, FindingState, Run, RunKind, WalletProof
@@ -41,7 +41,7 @@ def reconcile_balances(*, trigger: str, now: datetime, kind: str = RunKind.FULL)
         with open_snapshot() as cursor:
             seen = _examine(run, cursor, scope)
             proof = prove(cursor)
-            seen[BOOK] += find_gaps(proof)
+            seen[BOOK] += [*find_gaps(proof), *find_torn_proofs(cursor)]
             run.intake = count_intake(cursor)
             if scope.since is None:
                 run.floors = find_floors(cursor, before=now - MARGIN)
