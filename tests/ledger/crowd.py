@@ -77,6 +77,39 @@ def grant_same_reference(number: int) -> bool:
     ).created
 
 
+def reverse_a_part(number: int, *, transaction_id: str, amount: int, key: str) -> str:
+    """Take from the provider what it got: "created", "known" or "refused"."""
+    from marketplace.ledger import services as ledger
+    from tests.ledger import cast
+
+    try:
+        created = ledger.reverse_transaction(
+            transaction_id=transaction_id,
+            debits=[("payable", cast.PROVIDER, amount)],
+            idempotency_key=key.format(number=number),
+            reason="test",
+            now=cast.NOW,
+        ).created
+    except ledger.NotReversible:
+        return "refused"
+    return "created" if created else "known"
+
+
+def freeze_and_lift(number: int, *, wallet_pk: int, turns: int) -> int:
+    """Put and lift a reason of one's own and a shared one; how often the shared one was put."""
+    from marketplace.ledger import services as ledger
+    from tests.ledger import cast
+
+    put = 0
+    for turn in range(turns):
+        for reason in ("shared", f"own {number}"):
+            added = ledger.freeze_wallet(wallet_pk=wallet_pk, reason=reason, now=cast.NOW)
+            put += added and reason == "shared"
+            cast.place(1, idempotency_key=f"{number}:{turn}:{reason}")
+            ledger.lift_freeze(wallet_pk=wallet_pk, reason=reason)
+    return put
+
+
 def race_for_holds(number: int, *, hold_ids: list[str], against: str) -> list[str]:
     """Half of the workers capture each hold, the others release it or sweep."""
     from marketplace.ledger import services as ledger

@@ -6,7 +6,7 @@ from marketplace.ledger.models import Hold, Lot, Transaction
 from tests.databases import CommittedDatabase
 from tests.ledger import crowd
 from tests.ledger.auditor import audit
-from tests.ledger.cast import grant, hold, remainders, wallet
+from tests.ledger.cast import capture, grant, hold, remainders, wallet
 from tests.ledger.crowd import run_crowd
 
 
@@ -68,6 +68,50 @@ def test_capture_against_the_sweeper_at_the_very_instant(committed_db: Committed
     assert Transaction.objects.filter(kind="capture").count() == 25
     assert wallet().posted_millitokens == 750
     assert wallet().held_millitokens == 0
+    audit()
+
+
+def test_reversals_at_once_never_give_back_more_than_was_taken(
+    committed_db: CommittedDatabase,
+) -> None:
+    grant(1000)
+    charged = capture(hold(1000), 1000)  # 900 to the provider
+    answers = run_crowd(
+        committed_db,
+        crowd.reverse_a_part,
+        16,
+        transaction_id=charged.transaction_id,
+        amount=250,
+        key="reversal {number}",
+    )
+    assert Counter(answers) == {"created": 3, "refused": 13}
+    assert wallet().posted_millitokens == remainders()[Lot.objects.get().reference] == 750
+    audit()
+
+
+def test_same_reversal_20_times_at_once_is_one(committed_db: CommittedDatabase) -> None:
+    grant(1000)
+    charged = capture(hold(1000), 1000)
+    answers = run_crowd(
+        committed_db,
+        crowd.reverse_a_part,
+        20,
+        transaction_id=charged.transaction_id,
+        amount=10,
+        key="the same",
+    )
+    assert Counter(answers) == {"created": 1, "known": 19}
+    assert wallet().posted_millitokens == 10
+    audit()
+
+
+def test_freezes_at_once_leave_the_wallet_as_its_reasons_say(
+    committed_db: CommittedDatabase,
+) -> None:
+    grant(1000)
+    put = run_crowd(committed_db, crowd.freeze_and_lift, 8, wallet_pk=wallet().pk, turns=6)
+    assert sum(put) >= 1
+    assert not wallet().frozen
     audit()
 
 
