@@ -15,7 +15,7 @@ from accounts import services as accounts
 from accounts.access import PersonRequest, staff_view
 from marketplace.reconciliation import selectors, services
 from marketplace.reconciliation.checks import BY_NUMBER
-from marketplace.reconciliation.models import FindingState, Run
+from marketplace.reconciliation.models import FindingState, Run, RunKind
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
 from portal.ops.records import link_finding
@@ -104,8 +104,9 @@ def finding(request: PersonRequest, finding: str) -> HttpResponse:
 @require_POST
 @staff_view
 def run_now(request: PersonRequest) -> HttpResponse:
-    """One more run, at once: what the last run suspected is now confirmed or dropped."""
-    run = services.reconcile_balances(trigger="staff", now=utc_now())
+    """A light run, at once: what a light run suspected is now confirmed or dropped. The whole book
+    may take minutes, too long for a page: it is read every night and by the command."""
+    run = services.reconcile_balances(trigger="staff", kind=RunKind.LIGHT, now=utc_now())
     messages.success(request, _("The books were compared; this is the result."))
     return redirect("ops:run", run=run.public_id)
 

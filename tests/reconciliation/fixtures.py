@@ -63,7 +63,7 @@ def busy(
     ledger.reverse_transaction(
         transaction_id=first.public_id, idempotency_key="r1", reason="goodwill", now=utc_now()
     )
-    _close_late(open_call(key, rhine_service, now=now - timedelta(hours=1)))
+    _close_late(open_call(key, rhine_service, lasts=timedelta(microseconds=1)))
     give_tokens(globex, 1_000_000)
     _close(open_call(make_key(globex)[1], rhine_service), completion_tokens=2000)
     metering.roll_up_usage(now=utc_now())

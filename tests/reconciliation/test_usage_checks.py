@@ -54,7 +54,7 @@ def test_a_charge_that_the_capture_does_not_explain_is_not_written(book: Wallet)
     number = UsageCharge.objects.count()
     run_twice()
     finding = Finding.objects.get(check_number=8)
-    assert (finding.state, finding.froze_wallet) == (FindingState.OPEN, True)
+    assert (finding.state, finding.froze_wallet) == (FindingState.OPEN, False)
     assert UsageCharge.objects.count() == number
 
 

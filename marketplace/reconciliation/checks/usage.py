@@ -154,7 +154,7 @@ def _examine_events(cursor: CursorWrapper, scope: Scope) -> Examined:
         count_rows(cursor, "metering_usageevent", scope),
         [
             *find_differences(cursor, replayable, [floor]),
-            *find_differences(cursor, others, [floor], action=Action.FREEZE),
+            *find_differences(cursor, others, [floor], action=Action.FINDING),
         ],
     )
 
