@@ -130,7 +130,7 @@ CASES = """
 3 | UPDATE ledger_hold SET state = 'unknown' WHERE {CAPTURED}
 9 | UPDATE ledger_hold SET idempotency_scope = 'other' WHERE {CAPTURED}
 3 | UPDATE ledger_holdpart SET position = position + 1 WHERE hold_id = (SELECT MIN(id) FROM ledger_hold WHERE state = 'pending')
-9 | UPDATE ledger_holdpart SET wallet_id = {OTHER} WHERE hold_id = (SELECT MIN(id) FROM ledger_hold WHERE state = 'captured')
+3 | UPDATE ledger_holdpart SET wallet_id = {OTHER} WHERE hold_id = (SELECT MIN(id) FROM ledger_hold WHERE state = 'captured')
 3 | UPDATE ledger_limit SET subject = subject || 's' WHERE subject LIKE 'key:%'
 3 | UPDATE ledger_limit SET period_start = '2099-01-01 00:00:00+00:00'
 3 | UPDATE ledger_limit SET max_millitokens = max_millitokens + 1 WHERE subject LIKE 'grant:%'

@@ -46,10 +46,6 @@ WITH taken AS (
            SUM(CASE WHEN e.wallet_id IS NOT NULL AND NOT EXISTS (
                    SELECT 1 FROM ledger_wallet w
                    WHERE w.id = e.wallet_id AND w.owner_key = h.owner_key AND w.unit = h.unit)
-               THEN 1
-               WHEN e.wallet_id IS NOT NULL AND h.resolved_at < h.expires_at AND NOT EXISTS (
-                   SELECT 1 FROM ledger_holdpart p
-                   WHERE p.hold_id = h.id AND p.wallet_id = e.wallet_id)
                THEN 1 ELSE 0 END) AS others,
            MIN(e.wallet_id) AS wallet_id
     FROM ledger_transaction t
