@@ -49,6 +49,7 @@ def _set_up_django(folder: Path, server: PostgresServer, upstream: FakeUpstream)
     """What the settings read, here and in the processes that are started."""
     os.environ |= {
         **SETTINGS,
+        "LOG_LEVEL": "CRITICAL",  # what is expected is not told
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "DATABASE_URL": server.url,
         "TOKENWORKS_VAR": str(folder),
