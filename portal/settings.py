@@ -208,8 +208,16 @@ TARIFF_CURRENCY = env.str("TARIFF_CURRENCY", default="USD")
 COMMISSION_BASIS_POINTS = env.int("COMMISSION_BASIS_POINTS", default=1000)
 # The sandbox payment provider: no money moves. A check refuses it on an https site.
 SANDBOX_PAYMENTS = env.bool("SANDBOX_PAYMENTS", default=True)
-# A key that moves real money; a check refuses the sandbox beside it.
+# Stripe takes the payments when both are set (docs/payments.md); the sandbox is refused beside it.
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", default="")
+# What buyers may pay with, of what the Stripe account offers; empty for all of that.
+STRIPE_PAYMENT_METHODS = env.list(
+    "STRIPE_PAYMENT_METHODS", default=["card", "alipay", "wechat_pay"]
+)
+STRIPE_API_URL = env.str("STRIPE_API_URL", default="https://api.stripe.com")
+# Where its pay page stands: another one for a custom domain of Checkout.
+STRIPE_PAY_PAGE_ORIGIN = env.str("STRIPE_PAY_PAGE_ORIGIN", default="https://checkout.stripe.com")
 # How long an order waits for its payment.
 ORDER_MINUTES = env.int("ORDER_MINUTES", default=60)
 # Who sells: copied into every receipt when it is issued.
@@ -361,8 +369,13 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        # Payment pages stand at SITE_URL, by whatever name the form was opened.
-        "form-action": [SELF, SITE_URL],
+        # Where the form "Pay" may lead: the sandbox stands at SITE_URL, by whatever name the form
+        # was opened, Stripe's page at an address of its own.
+        "form-action": [
+            SELF,
+            SITE_URL,
+            *([STRIPE_PAY_PAGE_ORIGIN] if STRIPE_SECRET_KEY else []),
+        ],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         "manifest-src": [SELF],
@@ -446,7 +459,8 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # portal.asgi writes one line per request; this middleware binds the request's id and speaks
     # up only when something is wrong.
-    "loggers": {"django_structlog": {"level": "WARNING"}},
+    # Stripe's SDK writes parameters and answers, with the addresses of buyers, below that.
+    "loggers": {"django_structlog": {"level": "WARNING"}, "stripe": {"level": "WARNING"}},
 }
 
 SITE_TAGLINE = _("AI tokens, metered like electricity")

@@ -1,17 +1,23 @@
 """System checks: what must never start with money in play."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from marketplace.billing.currencies import SALE_CURRENCIES
-from marketplace.billing.providers import has_live_payment_keys
+from marketplace.billing.providers import (
+    has_live_payment_keys,
+    stripe_is_in_test_mode,
+    stripe_is_set_up,
+)
 
-# What payment processors accept for the life of a pay page, with room for a retry.
-ORDER_MINUTES_RANGE = range(30, 24 * 60 + 1)
+# What payment processors accept for the life of a pay page, which outlives its order a little.
+ORDER_MINUTES_RANGE = range(30, 23 * 60 + 1)
+_OWN_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "testserver"})
 
 
 @register("billing")
@@ -56,15 +62,48 @@ def check_payments(
     if settings.ORDER_MINUTES not in ORDER_MINUTES_RANGE:
         problems.append(
             Error(
-                "ORDER_MINUTES must be between 30 and 1440.",
+                "ORDER_MINUTES must be between 30 and 1380.",
                 hint="Payment processors keep a pay page open for half an hour to a day.",
                 id="billing.E004",
             )
         )
-    return problems
+    return [*problems, *_check_stripe()]
+
+
+def _check_stripe() -> Iterator[CheckMessage]:
+    """Whole or not at all; and its test mode, which moves no money, only where the sandbox may."""
+    found = bool(settings.STRIPE_SECRET_KEY), bool(settings.STRIPE_WEBHOOK_SECRET)
+    if any(found) and not all(found):
+        yield Error(
+            "Stripe is set up by half: it takes no payments.",
+            hint=f"Set {'STRIPE_WEBHOOK_SECRET' if found[0] else 'STRIPE_SECRET_KEY'} too"
+            " (docs/payments.md), or neither.",
+            id="billing.E006",
+        )
+    elif any(found) and not stripe_is_set_up():
+        yield Error(
+            "The secrets for Stripe are not what they should be: it takes no payments.",
+            hint="STRIPE_SECRET_KEY begins with sk_live_, rk_live_, sk_test_ or rk_test_ (a"
+            " publishable key, pk_…, will not do), STRIPE_WEBHOOK_SECRET with whsec_.",
+            id="billing.E007",
+        )
+    if stripe_is_in_test_mode() and (settings.SERVED_OVER_HTTPS or _is_reachable()):
+        yield Error(
+            "Stripe is in test mode, where no money moves, while the site answers to others.",
+            hint="Set a live key, or keep the site to http and to names of this machine.",
+            id="billing.E008",
+        )
+    address = urlsplit(settings.STRIPE_API_URL)
+    if address.scheme != "https" and address.hostname not in _OWN_NAMES:
+        yield Error(
+            "STRIPE_API_URL would send the key in the clear.",
+            hint="Use https, or leave it out.",
+            id="billing.E009",
+        )
 
 
 def _is_reachable() -> bool:
     """Behind a TLS proxy, or under a name that is not this machine's."""
-    own = {"localhost", "127.0.0.1", "[::1]", "::1", "testserver"}
-    return settings.SECURE_PROXY_SSL_HEADER is not None or bool(set(settings.ALLOWED_HOSTS) - own)
+    return settings.SECURE_PROXY_SSL_HEADER is not None or not _OWN_NAMES.issuperset(
+        settings.ALLOWED_HOSTS
+    )

@@ -1,6 +1,6 @@
 """What billing asks of a payment provider: our own words, no provider's object passes this door.
 
-The sandbox implements it today, Stripe will. All methods but ``parse_event`` go over a network,
+The sandbox and Stripe implement it. All methods but ``parse_event`` go over a network,
 so none is called inside a database transaction. Amounts are integers in the currency's minor
 unit; ``livemode`` says whether real money moves.
 """

@@ -9,6 +9,15 @@ from marketplace.billing.payment_provider import (
     ProviderSwitchedOff,
 )
 from marketplace.billing.sandbox.adapter import SandboxProvider
+from marketplace.billing.stripe.adapter import (
+    LIVE_KEY_PREFIXES,
+    TEST_KEY_PREFIXES,
+    StripeProvider,
+)
+
+_SIGNING_KEY_PREFIX = "whsec_"
+# One that could be guessed would let anybody speak for Stripe.
+_SHORTEST_SIGNING_KEY = 32
 
 
 def sandbox_is_allowed() -> bool:
@@ -26,9 +35,34 @@ def has_live_payment_keys() -> bool:
     return bool(settings.STRIPE_SECRET_KEY)
 
 
+def stripe_is_set_up() -> bool:
+    """Both of its secrets are there and are of the right kind; one alone is of no use."""
+    signing_key = settings.STRIPE_WEBHOOK_SECRET
+    return (
+        settings.STRIPE_SECRET_KEY.startswith(LIVE_KEY_PREFIXES + TEST_KEY_PREFIXES)
+        and signing_key.startswith(_SIGNING_KEY_PREFIX)
+        and len(signing_key) >= _SHORTEST_SIGNING_KEY
+    )
+
+
+def stripe_is_in_test_mode() -> bool:
+    """Its payments move no money either: the sandbox's rule holds for them (docs/adr/0091)."""
+    return settings.STRIPE_SECRET_KEY.startswith(TEST_KEY_PREFIXES)
+
+
+def stripe_is_allowed() -> bool:
+    """Set up, and not giving tokens away for played payments on a public https site."""
+    return stripe_is_set_up() and not (settings.SERVED_OVER_HTTPS and stripe_is_in_test_mode())
+
+
 def list_payment_providers() -> list[PaymentProvider]:
     """Those that are switched on, the preferred one first."""
-    return [SandboxProvider()] if sandbox_is_allowed() else []
+    providers: list[PaymentProvider] = []
+    if stripe_is_allowed():
+        providers.append(StripeProvider())
+    if sandbox_is_allowed():
+        providers.append(SandboxProvider())
+    return providers
 
 
 def get_default_provider() -> PaymentProvider:

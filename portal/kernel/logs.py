@@ -18,8 +18,9 @@ SECRET_FIELDS = frozenset(
     "api_key authorization cookie credential csrfmiddlewaretoken password secret sessionid "
     "set-cookie token x-api-key".split()
 )
-# Our keys (tw_live_…), webhook secrets (whsec_…), providers' keys (sk-…): the kind stays visible.
-_KEY = re.compile(r"\b(tw_[a-z]+_|whsec_|sk-)[A-Za-z0-9_\-+/=]{8,}")
+# Our keys (tw_live_…), webhook secrets (whsec_…), providers' keys (sk-…), Stripe's (sk_live_…):
+# the kind stays visible.
+_KEY = re.compile(r"\b(tw_[a-z]+_|whsec_|sk-|[rs]k_(?:live|test)_)[A-Za-z0-9_\-+/=]{8,}")
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[^\s\"',;]+", re.IGNORECASE)
 # Links that are secrets themselves: what follows these words in a path (not their fixed pages).
 _SECRET_PATH = re.compile(

@@ -20,18 +20,18 @@ from marketplace.billing.models import (
     SandboxSession,
     StrayPayment,
 )
-from marketplace.billing.sandbox import delivery, processor
+from marketplace.billing.sandbox import delivery
+from marketplace.billing.sandbox import processor as sandbox
 from marketplace.billing.services.inbox import LEASE
 from marketplace.ledger.models import Entry
 from portal.kernel.clock import utc_now
+from tests.billing.processors import Processor, post_event, stand_before_pay_page
 from tests.billing.shop import (
     balance_of,
     credited_once,
     make_pack,
     open_order,
     pay,
-    post,
-    signed,
     start_order,
     untouched,
 )
@@ -68,12 +68,15 @@ def acme_with_order(committed_db: CommittedDatabase) -> tuple[Organisation, Orde
     return acme, order, session
 
 
-def test_the_same_event_twenty_times_at_once(acme_with_order) -> None:
-    acme, order, session = acme_with_order
-    body, headers = signed(pay(session)[0])
+def test_the_same_event_twenty_times_at_once(
+    committed_db: CommittedDatabase, processor: Processor
+) -> None:
+    acme = make_organisation("Acme Ltd", slug="acme")
+    order, session_id = stand_before_pay_page(acme, make_pack())
+    event = processor.pay(session_id)[0]
 
     def act(_number: int) -> int:
-        status = post(body, headers).status_code
+        status = post_event(processor, event)
         services.drive_inbox(now=utc_now())
         return status
 
@@ -83,12 +86,13 @@ def test_the_same_event_twenty_times_at_once(acme_with_order) -> None:
     assert balance_of(acme) == order.total_millitokens
 
 
-def test_everybody_settles_at_once(acme_with_order) -> None:
+def test_everybody_settles_at_once(committed_db: CommittedDatabase, processor: Processor) -> None:
     """Webhook, sweep, reconciliation and an impatient buyer, five of each."""
-    acme, order, session = acme_with_order
-    events = pay(session)
+    acme = make_organisation("Acme Ltd", slug="acme")
+    order, session_id = stand_before_pay_page(acme, make_pack())
+    events = processor.pay(session_id)
     ways = [
-        lambda: post(*signed(events[0])) and services.drive_inbox(now=utc_now()),
+        lambda: post_event(processor, events[0]) and services.drive_inbox(now=utc_now()),
         lambda: services.sweep_orders(now=utc_now()),
         lambda: services.settle_order(order_public_id=order.public_id, now=utc_now()),
         delivery.deliver_due_events,
@@ -99,7 +103,9 @@ def test_everybody_settles_at_once(acme_with_order) -> None:
     assert balance_of(acme) == order.total_millitokens
 
 
-def test_one_key_in_twenty_submits_is_one_order(committed_db: CommittedDatabase) -> None:
+def test_one_key_in_twenty_submits_is_one_order(
+    committed_db: CommittedDatabase, processor: Processor
+) -> None:
     acme, pack = make_organisation("Acme Ltd", slug="acme"), make_pack()
 
     def act(_number: int) -> tuple[str, str]:
@@ -107,7 +113,7 @@ def test_one_key_in_twenty_submits_is_one_order(committed_db: CommittedDatabase)
         return order.public_id, services.open_payment(order=order, now=utc_now())
 
     assert len(set(at_once(20, act))) == 1
-    assert Order.objects.count() == Attempt.objects.count() == SandboxSession.objects.count() == 1
+    assert Order.objects.count() == Attempt.objects.count() == processor.count_sessions() == 1
 
 
 def test_two_payments_of_one_order_at_once_credit_once_and_leave_one_stray(acme_with_order) -> None:
@@ -139,7 +145,7 @@ def test_two_tabs_paying_one_order_pay_once(acme_with_order) -> None:
     acme, order, session = acme_with_order
 
     def act(_number: int) -> bool:
-        paid = processor.pay(session_id=session.session_id, now=utc_now())
+        paid = sandbox.pay(session_id=session.session_id, now=utc_now())
         delivery.deliver_due_events()
         return paid
 
@@ -150,24 +156,22 @@ def test_two_tabs_paying_one_order_pay_once(acme_with_order) -> None:
 
 
 def test_paying_against_cancelling_ends_one_way_or_the_other(
-    committed_db: CommittedDatabase,
+    committed_db: CommittedDatabase, processor: Processor
 ) -> None:
     from accounts.services import SYSTEM_ACTOR
 
     acme, pack = make_organisation("Acme Ltd", slug="acme"), make_pack()
     credited = 0
     for round_ in range(6):
-        order, session = open_order(acme, pack, key=f"k{round_}")
+        order, session_id = stand_before_pay_page(acme, pack, key=f"k{round_}")
 
-        def act(number: int, order: Order = order, session: SandboxSession = session) -> object:
+        def act(number: int, order: Order = order, session_id: str = session_id) -> object:
             if number:
                 return services.cancel_order(order=order, actor=SYSTEM_ACTOR, now=utc_now())
-            return processor.pay(session_id=session.session_id, now=utc_now())
+            return processor.pay(session_id)
 
         paid, _cancelled = at_once(2, act)
-        services.settle_order(
-            order_public_id=order.public_id, object_id=session.session_id, now=utc_now()
-        )
+        services.settle_order(order_public_id=order.public_id, object_id=session_id, now=utc_now())
         order.refresh_from_db()
         assert order.status == ("paid" if paid else "cancelled")
         credited += bool(paid)
@@ -194,15 +198,15 @@ def test_receipt_numbers_have_no_gaps_and_no_doubles(committed_db: CommittedData
 
 
 def test_a_worker_killed_at_any_statement_loses_and_doubles_nothing(
-    committed_db: CommittedDatabase,
+    committed_db: CommittedDatabase, processor: Processor
 ) -> None:
     """A child process drives the event and kills itself (-9) before its n-th statement, for every
     n until it survives. Each order is then finished by the next worker after the lease."""
     acme, pack = make_organisation("Acme Ltd", slug="acme"), make_pack()
     killed_with_credit = killed_without = 0
     for statement in range(200):
-        order, session = open_order(acme, pack, key=f"k{statement}")
-        post(*signed(pay(session)[0]))
+        order, session_id = stand_before_pay_page(acme, pack, key=f"k{statement}")
+        post_event(processor, processor.pay(session_id)[0])
         survived = _drive_in_child(kill_before=statement)
         if survived:
             break

@@ -69,3 +69,11 @@ def test_secrets_are_dropped_from_fields_texts_and_tracebacks(lines: io.StringIO
     assert "tw_live_[redacted]" in written
     assert "GET /o/acme/" in written
     assert "ValueError" in written
+
+
+@pytest.mark.parametrize("kind", ["sk_live_", "rk_live_", "sk_test_", "rk_test_", "whsec_"])
+def test_the_secrets_of_payment_processors_are_cut(lines: io.StringIO, kind: str) -> None:
+    logging.getLogger("library").warning("Invalid API Key provided: %s", f"{kind}51HxS3cretS3cret")
+    written = lines.getvalue()
+    assert "S3cret" not in written
+    assert f"{kind}[redacted]" in written

@@ -206,7 +206,8 @@ class Attempt(models.Model):
     parameters = models.JSONField()
     state = models.CharField(max_length=10, choices=AttemptState, default=AttemptState.STARTED)
     session_id = models.CharField(max_length=120, blank=True)
-    pay_url = models.URLField(blank=True, max_length=500)
+    # Stripe's carry a long fragment.
+    pay_url = models.URLField(blank=True, max_length=4000)
     error = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=utc_now)
 

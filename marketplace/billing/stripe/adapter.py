@@ -1,0 +1,133 @@
+"""Stripe as a PaymentProvider: https://docs.stripe.com/payments/checkout, the hosted page."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import stripe
+from django.conf import settings
+from stripe.params.checkout import SessionCreateParams, SessionListParams
+
+from marketplace.billing.payment_provider import (
+    PaymentEvent,
+    PaymentOutcomeUnknown,
+    PaymentRefused,
+    PaymentSession,
+    SessionRequest,
+    SessionUnknown,
+)
+from marketplace.billing.stripe import events
+from marketplace.billing.stripe.client import StripeFailed, asking, connect, creating
+from marketplace.billing.stripe.sessions import build_parameters, is_marked, read_session
+from portal.kernel.clock import utc_now
+
+# Secret keys and restricted ones; the rest are Stripe's test mode, where no money moves.
+LIVE_KEY_PREFIXES = ("sk_live_", "rk_live_")
+TEST_KEY_PREFIXES = ("sk_test_", "rk_test_")
+# How far back a session whose id we never learnt is looked for: none can be paid for longer.
+_SEARCHED = timedelta(hours=25)
+# How many of Stripe's own failures one attempt outlives, each under a key of its own.
+_KEYS_PER_ATTEMPT = 5
+_PAGE = 100
+
+
+class StripeProvider:
+    """See PaymentProvider. Reads its settings anew each time it is made."""
+
+    name = "stripe"
+
+    def __init__(self) -> None:
+        self.livemode = settings.STRIPE_SECRET_KEY.startswith(LIVE_KEY_PREFIXES)
+        self._client = connect(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_URL)
+
+    def create_session(self, request: SessionRequest, *, idempotency_key: str) -> PaymentSession:
+        """As the interface says; besides, an attempt survives failures of Stripe's own.
+
+        A 5xx is kept under its key like any answer, so repeating it is of no use: look whether the
+        session was made nevertheless, and once the failure is known to be a kept one, go on under
+        the attempt's next key.
+        """
+        parameters = build_parameters(
+            request, attempt=idempotency_key, payment_methods=settings.STRIPE_PAYMENT_METHODS
+        )
+        for key in _list_keys(idempotency_key):
+            try:
+                return self._create(parameters, key)
+            except StripeFailed as failure:
+                made = self._find("attempt", idempotency_key)
+                if made is not None:
+                    return made
+                if not failure.is_replay:
+                    raise
+        raise PaymentOutcomeUnknown
+
+    def find_session(self, *, order_id: str) -> PaymentSession | None:
+        return self._find("order", order_id)
+
+    def retrieve_session(self, object_id: str) -> PaymentSession:
+        match object_id.split("_", 1)[0]:
+            case "cs":
+                with asking():
+                    session: object = self._client.v1.checkout.sessions.retrieve(
+                        object_id, {"expand": ["payment_intent"]}
+                    )
+                return read_session(session)
+            case "pi":
+                for session in self._list_sessions({"payment_intent": object_id}):
+                    return read_session(session)
+        raise SessionUnknown
+
+    def expire_session(self, session_id: str) -> PaymentSession:
+        """Stripe refuses to close a session that is no longer open: then it is looked at."""
+        try:
+            with creating():
+                expired = self._client.v1.checkout.sessions.expire(
+                    session_id, {"expand": ["payment_intent"]}
+                )
+        except PaymentRefused:
+            return self.retrieve_session(session_id)
+        return read_session(expired)
+
+    def list_events(self, *, since: datetime) -> Sequence[PaymentEvent]:
+        with asking():
+            page = self._client.v1.events.list(
+                {
+                    "types": list(events.EVENT_TYPES),
+                    "created": {"gte": int(since.timestamp())},
+                    "limit": _PAGE,
+                }
+            )
+            newest_first = list(page.auto_paging_iter())
+        return events.read_listed_events(reversed(newest_first))
+
+    def parse_event(
+        self, body: bytes, headers: Mapping[str, str], *, now: datetime
+    ) -> PaymentEvent:
+        secret = settings.STRIPE_WEBHOOK_SECRET
+        return events.read_event(events.verify(body, headers, secret=secret, now=now))
+
+    def _create(self, parameters: SessionCreateParams, key: str) -> PaymentSession:
+        with creating():
+            session = self._client.v1.checkout.sessions.create(parameters, {"idempotency_key": key})
+        return read_session(session)
+
+    def _find(self, name: str, value: str) -> PaymentSession | None:
+        """The newest session with this in its metadata; Stripe cannot search for it."""
+        since = int((utc_now() - _SEARCHED).timestamp())
+        for session in self._list_sessions({"created": {"gte": since}, "limit": _PAGE}):
+            if is_marked(session, name, value):
+                return read_session(session)
+        return None
+
+    def _list_sessions(self, wanted: SessionListParams) -> Iterator[stripe.checkout.Session]:
+        """Newest first, page after page."""
+        with asking():
+            page = self._client.v1.checkout.sessions.list(
+                {**wanted, "expand": ["data.payment_intent"]}
+            )
+            yield from page.auto_paging_iter()
+
+
+def _list_keys(first: str) -> Iterator[str]:
+    yield first
+    for number in range(2, _KEYS_PER_ATTEMPT + 1):
+        yield f"{first}-{number}"
