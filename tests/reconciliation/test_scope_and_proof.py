@@ -9,6 +9,7 @@ from marketplace.catalog.models import Service
 from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Wallet
 from marketplace.reconciliation import services
+from marketplace.reconciliation.checks import base
 from marketplace.reconciliation.models import Finding, FindingState, Run, RunKind, WalletProof
 from portal.kernel.clock import utc_now
 from tests.market import give_tokens, make_call
@@ -181,6 +182,22 @@ def test_a_check_that_fails_takes_no_other_with_it(
     assert Finding.objects.filter(check_number=9, subject="check:9").exists()
     # And it is no base for light runs.
     assert run_once(kind=RunKind.LIGHT).since != run.started_at - timedelta(hours=1)
+
+
+def test_a_damage_in_every_row_fills_no_memory(
+    book: Wallet, key: str, rhine_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "MOST_DIFFERENCES", 2)
+    for _turn in range(3):
+        make_call(key, rhine_service)
+    inject("UPDATE ledger_hold SET price_version = 'prc_other'")
+    run_once()
+    run_once()
+    found = Finding.objects.filter(check_number=9).order_by("subject")
+    assert [finding.subject.partition(":")[0] for finding in found] == ["call", "call", "more"]
+    assert list(found.values_list("state", "froze_wallet")) == [
+        (FindingState.OPEN, True), (FindingState.OPEN, True), (FindingState.OPEN, False),
+    ]  # fmt: skip
 
 
 def test_old_light_runs_are_deleted_unless_a_finding_names_them(book: Wallet) -> None:

@@ -11,6 +11,9 @@ from django.utils.functional import Promise
 
 from marketplace.reconciliation.snapshot import fetch_rows
 
+# So many rows of one query become findings, the first by subject; one more says that there are
+# others. A damage that shows in every row would else fill the memory, and nobody's day is longer.
+MOST_DIFFERENCES = 1000
 # What a column of this room's tables takes; a damaged row can make any sum.
 _MOST = 2**63 - 1
 _LONGEST_SUBJECT = 160
@@ -73,14 +76,20 @@ def find_differences(
     *,
     action: Action | None = None,
 ) -> list[Difference]:
-    """One difference for each row of ``sql``.
+    """One difference for each row of ``sql``, up to MOST_DIFFERENCES.
 
     Its columns ``subject``, ``at_stake`` (millitokens) and ``wallet_id`` (or NULL) say what
     differs; all others are the figures, which become texts. The statement takes parameters, so a
     literal per cent sign is doubled.
     """
-    found = []
-    for row in fetch_rows(cursor, sql, list(parameters)):
+    limited = f"SELECT * FROM ({sql}) AS found ORDER BY subject LIMIT {MOST_DIFFERENCES + 1}"  # noqa: S608 (our own text)
+    found: list[Difference] = []
+    for row in fetch_rows(cursor, limited, list(parameters)):
+        if len(found) == MOST_DIFFERENCES:
+            kind = found[0].subject.partition(":")[0]
+            figures = {"shown": str(MOST_DIFFERENCES)}
+            found.append(Difference(f"more:{kind}", figures, action=Action.FINDING))
+            break
         subject, at_stake = str(row.pop("subject")), abs(int(row.pop("at_stake") or 0))
         wallet_pk = row.pop("wallet_id")
         figures = {name: None if value is None else str(value) for name, value in row.items()}

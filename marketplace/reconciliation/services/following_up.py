@@ -44,6 +44,8 @@ def remember(run: Run, seen: dict[Check, list[Difference]], now: datetime) -> li
             )
         )
         unseen = dict(unresolved)
+        wallets = _find_wallets(seen.values())
+        fresh: list[Finding] = []
         to_freeze: list[tuple[int, Finding]] = []
         for check, differences in seen.items():
             for difference in differences:
@@ -51,7 +53,8 @@ def remember(run: Run, seen: dict[Check, list[Difference]], now: datetime) -> li
                 finding = unresolved.get(key)
                 unseen.pop(key, None)
                 if finding is None and key not in just_resolved:
-                    unresolved[key] = _suspect(run, check, difference, now)
+                    unresolved[key] = _suspect(run, check, difference, wallets, now)
+                    fresh.append(unresolved[key])
                 elif finding is not None and _is_second_look(run, finding):
                     _see_again(run, difference, finding, now)
                     action = check.action_for(difference)
@@ -61,6 +64,7 @@ def remember(run: Run, seen: dict[Check, list[Difference]], now: datetime) -> li
                         _open(finding, now)
                     if action is Action.FREEZE and difference.wallet_pk is not None:
                         to_freeze.append((difference.wallet_pk, finding))
+        Finding.objects.bulk_create(fresh, batch_size=500)
         _drop_suspicions(run, unseen.values())
         _freeze(to_freeze, now)
         cap = settings.RECONCILE_MAX_REPAIRS
@@ -96,17 +100,23 @@ def act(repairs: list[Repair], now: datetime) -> None:
         )
 
 
-def _suspect(run: Run, check: Check, difference: Difference, now: datetime) -> Finding:
+def _find_wallets(seen: Iterable[list[Difference]]) -> set[int]:
+    """Those that are there: a damaged row may name one that is not."""
+    named = {d.wallet_pk for differences in seen for d in differences if d.wallet_pk}
+    return set(Wallet.objects.filter(pk__in=named).values_list("pk", flat=True))
+
+
+def _suspect(
+    run: Run, check: Check, difference: Difference, wallets: set[int], now: datetime
+) -> Finding:
     # By our own clock: a run that began before this was remembered is no second look at it.
     seen_at = max(now, utc_now())
-    # A damaged row may name a wallet that is not there.
-    wallet = Wallet.objects.filter(pk=difference.wallet_pk or 0).first()
-    return Finding.objects.create(
+    return Finding(
         check_number=check.number,
         subject=difference.subject,
         detail=dict(difference.detail),
         at_stake_millitokens=difference.at_stake_millitokens,
-        wallet=wallet,
+        wallet_id=difference.wallet_pk if difference.wallet_pk in wallets else None,
         first_run=run,
         last_run=run,
         first_seen_at=seen_at,
