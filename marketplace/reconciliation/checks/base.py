@@ -87,8 +87,8 @@ def find_differences(
     for row in fetch_rows(cursor, limited, list(parameters)):
         if len(found) == MOST_DIFFERENCES:
             kind = found[0].subject.partition(":")[0]
-            figures = {"shown": str(MOST_DIFFERENCES)}
-            found.append(Difference(f"more:{kind}", figures, action=Action.FINDING))
+            shown = {"shown": str(MOST_DIFFERENCES)}
+            found.append(Difference(f"more:{kind}", shown, action=Action.FINDING))
             break
         subject, at_stake = str(row.pop("subject")), abs(int(row.pop("at_stake") or 0))
         wallet_pk = row.pop("wallet_id")
