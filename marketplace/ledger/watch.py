@@ -49,7 +49,7 @@ def look() -> list[str]:
     missing = guards.missing_guards()
     if missing and tuple(missing) != _missing:
         logger.error("ledger_unguarded", missing=missing)
-    elif _missing and not missing:
+    elif not missing and _missing not in ((), _NOT_LOOKED):
         logger.warning("ledger_guarded_again")
     _missing = tuple(missing)
     return missing
