@@ -8,22 +8,15 @@ import stripe
 import time_machine
 from stripe.params.checkout import SessionCreateParams
 
-from accounts.models import AuditEvent, Organisation, User
-from marketplace.billing import services
 from marketplace.billing.currencies import SALE_CURRENCIES
-from marketplace.billing.models import Attempt, Pack
 from marketplace.billing.payment_provider import (
     PaymentRefused,
-    PaymentsUnavailable,
     SessionRequest,
     SessionUnknown,
 )
 from marketplace.billing.stripe.adapter import StripeProvider
 from marketplace.billing.stripe.sessions import OUTLIVES_ORDER, build_parameters
 from portal.kernel.clock import utc_now
-from tests.billing.processors import StripeProcessor, deliver, stand_before_pay_page
-from tests.billing.shop import credited_once, start_order, untouched
-from tests.cast import signed_in
 from tests.fakes.stripe_server import FakeStripe
 from tests.fakes.stripe_server_schema import (
     WrongParameter,
@@ -234,86 +227,3 @@ def test_other_uses_of_the_account_hide_nothing(fake_stripe: FakeStripe) -> None
     events = StripeProvider().list_events(since=utc_now() - timedelta(minutes=1))
     assert broken["id"] not in {event.event_id for event in events}
     assert len(events) == 2
-
-
-@pytest.mark.django_db
-def test_a_decline_leaves_the_page_open_for_another_card(
-    fake_stripe: FakeStripe, acme: Organisation, team_pack: Pack
-) -> None:
-    order, session_id = stand_before_pay_page(acme, team_pack)
-    page = services.open_payment(order=order, now=utc_now())
-    deliver(StripeProcessor(fake_stripe), *fake_stripe.account.decline(session_id))
-    assert untouched(order)
-    assert (order.status, order.failure_code) == ("pending", "")
-    assert services.open_payment(order=order, now=utc_now()) == page
-    deliver(StripeProcessor(fake_stripe), *fake_stripe.account.pay(session_id))
-    assert credited_once(order)
-
-
-@pytest.mark.django_db
-def test_money_that_never_came_fails_the_order_and_the_next_try_is_another_session(
-    fake_stripe: FakeStripe, acme: Organisation, team_pack: Pack
-) -> None:
-    order, first = stand_before_pay_page(acme, team_pack)
-    stripe_side = StripeProcessor(fake_stripe)
-    deliver(stripe_side, *stripe_side.pay_later(first))
-    deliver(stripe_side, *fake_stripe.account.lose_money(first))
-    assert untouched(order)
-    assert (order.status, order.failure_code) == ("failed", "payment_method_provider_decline")
-    assert AuditEvent.objects.filter(action="order.declined").count() == 1
-    services.open_payment(order=order, now=utc_now())
-    order.refresh_from_db()
-    second = order.provider_session_id
-    assert second not in (None, first)
-    assert [one.state for one in Attempt.objects.order_by("number")] == ["closed", "created"]
-    deliver(stripe_side, *stripe_side.pay(str(second)))
-    assert credited_once(order)
-
-
-@pytest.mark.django_db
-def test_a_session_that_needed_no_payment_credits_nothing(
-    fake_stripe: FakeStripe, acme: Organisation, team_pack: Pack
-) -> None:
-    order, session_id = stand_before_pay_page(acme, team_pack)
-    fake_stripe.account.sessions[session_id] |= {
-        "status": "complete",
-        "payment_status": "no_payment_required",
-    }
-    assert not services.settle_order(order_public_id=order.public_id, now=utc_now())
-    assert untouched(order)
-
-
-@pytest.mark.django_db
-def test_real_money_does_not_pay_an_order_of_test_mode(
-    fake_stripe: FakeStripe, acme: Organisation, team_pack: Pack
-) -> None:
-    order, session_id = stand_before_pay_page(acme, team_pack)
-    fake_stripe.account.pay(session_id)
-    fake_stripe.account.sessions[session_id]["livemode"] = True
-    assert not services.settle_order(order_public_id=order.public_id, now=utc_now())
-    assert untouched(order)
-    assert order.failure_code == "mismatch"
-
-
-@pytest.mark.django_db
-def test_the_form_leads_to_stripes_page_and_the_browser_lets_it(
-    fake_stripe: FakeStripe, acme: Organisation, ada: User, team_pack: Pack
-) -> None:
-    client = signed_in(ada)
-    review = client.get("/o/acme/buy/", {"pack": "team", "currency": "USD"})
-    answer = client.post("/o/acme/buy/", dict(review.context["form"].initial))
-    assert answer.status_code == 302
-    assert answer["Location"].startswith("https://checkout.stripe.com/c/pay/cs_test_")
-    assert len(answer["Location"]) > 900
-
-
-@pytest.mark.django_db
-def test_an_order_that_stripe_cannot_open_now_says_so(
-    fake_stripe: FakeStripe, acme: Organisation, team_pack: Pack
-) -> None:
-    order = start_order(acme, team_pack)
-    fake_stripe.stop()
-    with pytest.raises(PaymentsUnavailable):
-        services.open_payment(order=order, now=utc_now())
-    order.refresh_from_db()
-    assert (order.status, Attempt.objects.get().state) == ("draft", "started")

@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.fakes import stripe_server_page
 from tests.fakes.stripe_server_account import StripeAccount
 from tests.fakes.stripe_server_api import Answer, Fault, Request, StripeApi, refuse
 from tests.fakes.stripe_server_schema import decode_form
@@ -105,10 +106,22 @@ def _make_handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
         wbufsize = -1
 
         def do_GET(self) -> None:
-            self._serve(urlsplit(self.path).query)
+            if self.path.startswith(stripe_server_page.PATH):
+                self._send(200, stripe_server_page.show(fake.account, self._paid_session()), {})
+            else:
+                self._serve(urlsplit(self.path).query)
 
         def do_POST(self) -> None:
-            self._serve(self.rfile.read(int(self.headers.get("content-length", 0))).decode())
+            encoded = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+            if self.path.startswith(stripe_server_page.PATH):
+                action = decode_form(encoded)["action"]
+                following = stripe_server_page.act(fake.account, self._paid_session(), action)
+                self._send(303, b"", {"Location": following})
+            else:
+                self._serve(encoded)
+
+        def _paid_session(self) -> str:
+            return self.path.removeprefix(stripe_server_page.PATH)
 
         def _serve(self, encoded: str) -> None:
             request = Request(
@@ -149,15 +162,20 @@ def _make_handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
             ):
                 self._hang_up()
                 return
+            headers = {**answer.headers, "Content-Type": "application/json"}
+            self._send(status, body, headers, cut=fault is Fault.TRUNCATED_AFTER)
+
+        def _send(
+            self, status: int, body: bytes, headers: dict[str, str], *, cut: bool = False
+        ) -> None:
             self.send_response(status)
-            for name, value in answer.headers.items():
+            for name, value in {"Content-Type": "text/html; charset=utf-8", **headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Type", "application/json")
             self.send_header("Request-Id", "req_fake")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if fault is Fault.TRUNCATED_AFTER else body)
-            if fault is Fault.TRUNCATED_AFTER:
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+            if cut:
                 self.wfile.flush()
                 self._hang_up()
 

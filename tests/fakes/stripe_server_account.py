@@ -37,6 +37,7 @@ class StripeAccount:
 
     def __init__(self, *, livemode: bool = False) -> None:
         self.livemode = livemode
+        self.pay_page_origin = "https://checkout.stripe.com"
         self.sessions: dict[str, dict[str, Any]] = {}
         self.payments: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
@@ -139,7 +140,7 @@ class StripeAccount:
             "payment_intent": None,
             "adaptive_pricing": asked.get("adaptive_pricing"),
             # The real ones carry a fragment of this size, without which the page does not open.
-            "url": f"https://checkout.stripe.com/c/pay/{session_id}#fid{_token(900)}",
+            "url": f"{self.pay_page_origin}/c/pay/{session_id}#fid{_token(900)}",
         }
         self.sessions[session_id] = session
         self._payment_data[session_id] = dict(asked.get("payment_intent_data") or {})
