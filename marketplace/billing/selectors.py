@@ -22,6 +22,7 @@ from marketplace.billing.models import (
 )
 from marketplace.billing.models.orders import MISMATCH
 from marketplace.billing.offers import Offer, make_offer
+from marketplace.billing.providers import stripe_is_in_test_mode
 from marketplace.catalog import selectors as catalog
 from marketplace.catalog import vocabulary
 from portal.kernel.clock import utc_now
@@ -29,6 +30,11 @@ from portal.kernel.errors import NotFound
 
 # What the review page's keys begin with; callers of the REST API have keys of their own.
 FORM_KEY_PREFIX = "form-"
+
+
+def payments_are_played() -> bool:
+    """Whether what is bought here costs nothing: pages say so."""
+    return settings.SANDBOX_PAYMENTS or stripe_is_in_test_mode()
 
 
 def list_packs(*, currency: str, quantity: int = 1) -> list[Offer]:

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from accounts import selectors as accounts
 from accounts.models import Organisation
+from marketplace.billing import selectors as billing
 from marketplace.ledger import selectors as ledger
 from marketplace.metering import selectors as metering
 from portal.kernel.clock import utc_now
@@ -43,7 +44,7 @@ class Site:
     @property
     def sandbox(self) -> bool:
         """Payments are played: the banner says that no money moves."""
-        return settings.SANDBOX_PAYMENTS
+        return billing.payments_are_played()
 
     @property
     def base_url(self) -> str:

@@ -1,5 +1,7 @@
 """What comes of a visit to Stripe's page, where it differs from the sandbox's."""
 
+from typing import Any
+
 import pytest
 
 from accounts.models import AuditEvent, Organisation, User
@@ -90,3 +92,15 @@ def test_an_order_that_stripe_cannot_open_now_says_so(
         services.open_payment(order=order, now=utc_now())
     order.refresh_from_db()
     assert (order.status, Attempt.objects.get().state) == ("draft", "started")
+
+
+@pytest.mark.parametrize(("key", "said"), [("sk_test_x", True), ("sk_live_x", False)])
+def test_test_mode_says_that_no_money_moves(
+    ada: User, team_pack: Pack, settings: Any, key: str, said: bool
+) -> None:
+    settings.SANDBOX_PAYMENTS = False
+    settings.STRIPE_SECRET_KEY = key
+    settings.STRIPE_WEBHOOK_SECRET = "whsec_" + "x" * 32
+    page = signed_in(ada).get("/o/acme/buy/", {"pack": "team"}).content.decode()
+    assert ("Test mode: no money moves" in page) is said
+    assert ("card data never reaches us" in page) is not said
