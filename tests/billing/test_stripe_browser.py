@@ -47,7 +47,7 @@ def tenant(live_site: LiveSite, settings_of_site: dict[str, str], page: Page) ->
 
 def go_to_payment(page: Page, site: LiveSite) -> None:
     page.goto(f"{site.url}/o/acme/buy/?pack=team")
-    expect(page.get_by_text("card data never reaches us")).to_be_visible()
+    expect(page.get_by_text("Test mode: no money moves", exact=True)).to_be_visible()
     page.get_by_role("button", name="Pay $95.00").click()
     expect(page.get_by_role("button", name="Pay by card")).to_be_visible()
 
