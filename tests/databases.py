@@ -59,6 +59,25 @@ def pytest_report_header() -> str:
     return f"database: {'postgresql' if server else 'sqlite, one file per worker'}"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about the other database: ``only_on("postgresql", why="…")``."""
+    here = "postgresql" if SERVER_VARIABLE in os.environ else "sqlite"
+    elsewhere = [item for item in items if _home(item) not in ("", here)]
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in set(elsewhere)]
+
+
+def _home(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("only_on")
+    if marker is None:
+        return ""
+    [database], why = marker.args, marker.kwargs["why"]
+    if database not in ("sqlite", "postgresql") or not why:
+        raise pytest.UsageError(f"{item.nodeid}: only_on names a database and says why")
+    return str(database)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
     _close_session()

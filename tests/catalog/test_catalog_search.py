@@ -89,9 +89,8 @@ def test_services_are_found_in_both_languages(shelf, words, found):
     assert find(words) == found
 
 
+@pytest.mark.only_on("postgresql", why="SQLite reads all services")
 def test_postgresql_has_an_index_for_words_where_it_may(db):
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite reads all services")
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'")
         [allowed] = cursor.fetchone()

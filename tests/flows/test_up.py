@@ -23,9 +23,7 @@ START_SECONDS = 90
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="processes are counted in /proc"),
-    pytest.mark.skipif(
-        "TOKENWORKS_TEST_SERVER" in os.environ, reason="the one-command start is SQLite's"
-    ),
+    pytest.mark.only_on("sqlite", why="the one-command start is SQLite's"),
 ]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import connection
 
 from accounts.models import Organisation
 from marketplace.metering.models import Call
@@ -68,11 +67,10 @@ def _answers(port: int) -> bool:
         return False
 
 
+@pytest.mark.only_on("sqlite", why="the models answer the same on every database: once is enough")
 def test_chat_and_embeddings(
     thread_site: ThreadSite, acme: Organisation, settings: LazySettings
 ) -> None:
-    if connection.vendor != "sqlite":
-        pytest.skip("the models answer the same on every database: once is enough")
     settings.UPSTREAM_DRAIN_SECONDS = 100.0  # a busy machine generates slowly
     with demo_server("chat") as chat_port, demo_server("embeddings") as embeddings_port:
         ports = (chat_port, embeddings_port)

@@ -89,10 +89,9 @@ def test_broken_database_connections_are_replaced(market: Market) -> None:
     market.assert_books_balance()
 
 
+@pytest.mark.only_on("postgresql", why="SQLite has no connections to break")
 def test_connections_that_break_while_the_provider_works(market: Market) -> None:
     """What was held before is captured after, once."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has no connections to break")
     gate = threading.Event()
     market.site.upstream.default = Behaviour(gate=gate)
     body = {"model": CHAT, "messages": MESSAGES}

@@ -81,16 +81,14 @@ def test_changing_the_past_is_refused(books: None, statement: str) -> None:
     refuse(statement)
 
 
+@pytest.mark.only_on("postgresql", why="SQLite has no TRUNCATE; its DELETE is refused")
 @pytest.mark.parametrize("table", ["ledger_entry", "ledger_transaction", "ledger_lotburn"])
 def test_truncate_is_refused(books: None, table: str) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has no TRUNCATE; its DELETE is refused")
     refuse(f"TRUNCATE {table} CASCADE")
 
 
+@pytest.mark.only_on("sqlite", why="only SQLite has REPLACE")
 def test_replace_is_refused(books: None) -> None:
-    if connection.vendor != "sqlite":
-        pytest.skip("only SQLite has REPLACE")
     columns = (
         "transaction_id, line, debit_account_id, credit_account_id, amount_millitokens, "
         "wallet_id, wallet_seq, wallet_after_millitokens"
@@ -158,11 +156,12 @@ def test_entry_fits_its_accounts(books: None) -> None:
     refuse(insert_entry(RAW, PAYABLE, COMMISSION, 2))
 
 
+@pytest.mark.only_on(
+    "postgresql", why="SQLite has no transaction ids: there only complete transactions are sealed"
+)
 def test_entry_only_joins_in_the_same_database_transaction(
     committed_db: CommittedDatabase,
 ) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has no transaction ids: there only complete transactions are sealed")
     grant(1000)
     capture(hold(600), 500)
     with transaction.atomic():
@@ -194,9 +193,8 @@ def test_dropped_or_altered_guard_is_found_and_put_back(committed_db: CommittedD
     assert check_guards(app_configs=None, databases=None) == []
 
 
+@pytest.mark.only_on("postgresql", why="SQLite's triggers have no functions")
 def test_disarmed_function_is_found(committed_db: CommittedDatabase) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite's triggers have no functions")
     execute(
         "CREATE OR REPLACE FUNCTION ledger_check_added_entries() RETURNS trigger "
         "LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
@@ -206,10 +204,9 @@ def test_disarmed_function_is_found(committed_db: CommittedDatabase) -> None:
     assert guards.missing_guards() == []
 
 
+@pytest.mark.only_on("postgresql", why="SQLite keeps the whole statement, which is compared")
 def test_hollow_trigger_is_found(committed_db: CommittedDatabase) -> None:
     """The right name and function, but a condition that is never met, or another event."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite keeps the whole statement, which is compared")
     execute(
         "CREATE OR REPLACE TRIGGER ledger_entry_no_update BEFORE UPDATE ON ledger_entry "
         "FOR EACH ROW WHEN (false) EXECUTE FUNCTION tokenworks_refuse_change()"
@@ -230,9 +227,8 @@ def test_missing_migration_is_found(committed_db: CommittedDatabase) -> None:
     assert "migration ledger.0002_postgresql_storage" in guards.missing_guards()
 
 
+@pytest.mark.only_on("postgresql", why="SQLite cannot drop them")
 def test_dropped_foreign_key_and_unique_index_are_found(committed_db: CommittedDatabase) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite cannot drop them")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT conname FROM pg_constraint WHERE conrelid = 'ledger_entry'::regclass "
@@ -251,10 +247,9 @@ def test_dropped_foreign_key_and_unique_index_are_found(committed_db: CommittedD
         assert item in guards.missing_guards()
 
 
+@pytest.mark.only_on("postgresql", why="SQLite has no roles")
 def test_serving_role_may_only_read_and_add(committed_db: CommittedDatabase) -> None:
     """As docs/deploy.md sets it up: default privileges, then migrations, which take some back."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has no roles")
     role = f"site_{committed_db.name}"[:60]
     execute(f'CREATE ROLE "{role}"')
     try:
@@ -307,9 +302,8 @@ def test_migrating_back_and_forth_keeps_the_guards(committed_db: CommittedDataba
     audit()
 
 
+@pytest.mark.only_on("sqlite", why="PostgreSQL keeps triggers when it alters a table")
 def test_rebuilt_table_on_sqlite_gets_its_guards_back(committed_db: CommittedDatabase) -> None:
-    if connection.vendor != "sqlite":
-        pytest.skip("PostgreSQL keeps triggers when it alters a table")
     from marketplace.ledger.models import Entry, Transaction
 
     immutability.remove_guards(connection)

@@ -7,7 +7,7 @@ import time
 import pytest
 from django.conf import LazySettings
 
-from tests.databases import SERVER_VARIABLE, CommittedDatabase
+from tests.databases import CommittedDatabase
 from tests.fakes.upstream import FakeUpstream
 from tests.soak.processes import SETTINGS
 from tests.soak.run import run_soak
@@ -15,9 +15,7 @@ from tests.soak.run import run_soak
 SECONDS = 20.0
 
 
-@pytest.mark.skipif(
-    SERVER_VARIABLE not in os.environ, reason="several processes write at once: PostgreSQL"
-)
+@pytest.mark.only_on("postgresql", why="several processes write at once")
 def test_nothing_is_lost_or_doubled_under_the_axe(
     committed_db: CommittedDatabase, fake_upstream: FakeUpstream, settings: LazySettings
 ) -> None:

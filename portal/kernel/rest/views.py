@@ -1,5 +1,6 @@
 """The bases of API views, and the answer of addresses that do not exist."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any
 
@@ -79,7 +80,7 @@ class ParameterFilterBackend(DjangoFilterBackend):
         return filterset.qs
 
 
-class ApiListView(ApiView, generics.ListAPIView):
+class ApiListView(ApiView, generics.ListAPIView, ABC):
     """A list by keyset pages. Subclasses give ``list_rows``, ``keyset`` and a serializer.
 
     ``queryset`` is only the empty one from which the API's description is drawn. Filters are
@@ -98,9 +99,9 @@ class ApiListView(ApiView, generics.ListAPIView):
             return {}
         return self.read_query(self.query_serializer, besides=PAGE_PARAMETERS)
 
+    @abstractmethod
     def list_rows(self) -> QuerySet[Any]:
         """All rows that the caller may see."""
-        raise NotImplementedError
 
     def get_queryset(self) -> QuerySet[Any]:
         if getattr(self, "swagger_fake_view", False):
