@@ -5,58 +5,16 @@ import hashlib
 import hmac
 import json
 import socket
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
 from portal.kernel.outbound import AddressRefused
 from portal.kernel.webhooks import WebhookFailed, send_webhook, sign
+from tests.kernel.receiver import SECRET, Receiver
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-class Receiver(HTTPServer):
-    """Takes what is posted to it and answers ``status``."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.status = 204
-        self.taken: list[tuple[dict[str, str], bytes]] = []
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.taken.append((dict(self.headers), body))
-        self.send_response(self.server.status)
-        self.send_header("Location", "http://127.0.0.1:1/")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Quiet."""
-
-
-@pytest.fixture
-def receiver(settings: Any) -> Iterator[Receiver]:
-    server = Receiver()
-    settings.OUTBOUND_ALLOWED_PRIVATE = [server.address]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+pytest_plugins = ["tests.kernel.fixtures"]
 
 
 def send(address: str) -> None:

@@ -23,10 +23,14 @@ from marketplace.reconciliation.services import notices
 from portal.kernel.clock import utc_now
 from tests.cast import make_person
 from tests.databases import CommittedDatabase
-from tests.kernel.test_webhooks import SECRET, Receiver, receiver  # noqa: F401 (a fixture)
+from tests.kernel.receiver import SECRET, Receiver
 from tests.reconciliation.book import inject, run_once, run_twice
 
-pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
+pytest_plugins = [
+    "tests.kernel.fixtures",
+    "tests.partners.fixtures",
+    "tests.reconciliation.fixtures",
+]
 pytestmark = pytest.mark.usefixtures("committed_db")
 
 
@@ -38,7 +42,7 @@ def staff(sam: User, settings: Any) -> User:
 
 
 @pytest.fixture
-def hook(receiver: Receiver, settings: Any) -> Receiver:  # noqa: F811 (the fixture)
+def hook(receiver: Receiver, settings: Any) -> Receiver:
     settings.STAFF_WEBHOOK_URL = f"http://{receiver.address}/findings"
     settings.STAFF_WEBHOOK_SECRET = SECRET
     return receiver
