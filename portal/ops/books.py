@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -14,8 +14,8 @@ from accounts.access import PersonRequest, staff_view
 from marketplace.ledger.models import Wallet
 from marketplace.reconciliation import selectors, services
 from portal.kernel.clock import utc_now
-from portal.kernel.errors import DomainError, NotFound
-from portal.ops.records import link_reference
+from portal.kernel.errors import DomainError
+from portal.ops.lookups import find_or_404
 
 PAGE_SIZE = 25
 
@@ -43,10 +43,7 @@ class LiftForm(forms.Form):
 @staff_view
 def wallet(request: PersonRequest, wallet: int) -> HttpResponse:
     """Its equation, entries with breaks marked, holds, lots and freezes."""
-    try:
-        found = selectors.get_wallet(pk=wallet)
-    except NotFound as missing:
-        raise Http404 from missing
+    found = find_or_404(selectors.get_wallet, pk=wallet)
     posted = request.POST
     freezing = FreezeForm(posted if "freeze-reason" in posted else None, prefix="freeze")
     lifting = LiftForm(posted if "lift-reason" in posted else None, prefix="lift")
@@ -117,22 +114,15 @@ def _describe_wallet(
 @staff_view
 def transaction(request: PersonRequest, transaction: str) -> HttpResponse:
     """Its entries and burns, and what it hangs together with."""
-    try:
-        found = selectors.get_transaction(public_id=transaction)
-    except NotFound as missing:
-        raise Http404 from missing
-    context = {"transaction": found, "reference_url": link_reference(found.reference)}
-    return render(request, "ops/transaction.html", context)
+    found = find_or_404(selectors.get_transaction, public_id=transaction)
+    return render(request, "ops/transaction.html", {"transaction": found})
 
 
 @require_safe
 @staff_view
 def call(request: PersonRequest, call: str) -> HttpResponse:
     """A call with its hold, its usage and its charge."""
-    try:
-        found = selectors.get_call(public_id=call)
-    except NotFound as missing:
-        raise Http404 from missing
+    found = find_or_404(selectors.get_call, public_id=call)
     event = getattr(found, "usage_event", None)
     context = {"call": found, "event": event, "charge": getattr(event, "charge", None)}
     return render(request, "ops/call.html", context)
@@ -142,10 +132,7 @@ def call(request: PersonRequest, call: str) -> HttpResponse:
 @staff_view
 def order(request: PersonRequest, order: str) -> HttpResponse:
     """An order with what it credited."""
-    try:
-        found, lots, transactions = selectors.get_order(public_id=order)
-    except NotFound as missing:
-        raise Http404 from missing
+    found, lots, transactions = find_or_404(selectors.get_order, public_id=order)
     context = {"order": found, "lots": lots, "transactions": transactions}
     return render(request, "ops/order.html", context)
 

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -17,8 +17,9 @@ from marketplace.reconciliation import selectors, services
 from marketplace.reconciliation.checks import BY_NUMBER
 from marketplace.reconciliation.models import FindingState, Run, RunKind
 from portal.kernel.clock import utc_now
-from portal.kernel.errors import DomainError, NotFound
-from portal.ops.records import link_finding
+from portal.kernel.errors import DomainError
+from portal.ops.lookups import find_or_404
+from portal.ops.records import link_reference
 
 PAGE_SIZE = 50
 
@@ -60,10 +61,7 @@ def findings(request: PersonRequest) -> HttpResponse:
 @staff_view
 def finding(request: PersonRequest, finding: str) -> HttpResponse:
     """Both figures, the way to the records, and the form that ends it."""
-    try:
-        found = selectors.get_finding(public_id=finding)
-    except NotFound as missing:
-        raise Http404 from missing
+    found = find_or_404(selectors.get_finding, public_id=finding)
     form = ResolveForm(request.POST if "note" in request.POST else None)
     actor = accounts.actor_from_request(request)
     if request.method == "POST":
@@ -95,7 +93,7 @@ def finding(request: PersonRequest, finding: str) -> HttpResponse:
         {
             "finding": found,
             "title": _titles().get(found.check_number, ""),
-            "records_url": link_finding(found),
+            "records_url": link_reference(found.subject),
             "form": form,
         },
     )
@@ -123,17 +121,15 @@ def runs(request: PersonRequest) -> HttpResponse:
 @staff_view
 def run_detail(request: PersonRequest, run: str) -> HttpResponse:
     """One run: its equation and its checks."""
-    try:
-        found = selectors.get_run(public_id=run)
-    except NotFound as missing:
-        raise Http404 from missing
+    found = find_or_404(selectors.get_run, public_id=run)
     checks = [{**row, "title": _titles().get(row["number"], "")} for row in found.checks]
     context = {
         "run": found,
         "checks": checks,
         "equation_columns": [row["label"] for row in found.equation_rows],
         "equation_lines": _equation_lines(found),
-        "intake_rows": [{"source": source, **counts} for source, counts in found.intake.items()],
+        "intake_columns": list(_INTAKE.values()),
+        "intake_lines": _intake_lines(found),
     }
     return render(request, "ops/run.html", context)
 
@@ -154,16 +150,37 @@ _TERMS: dict[str, Any] = {
     "held": _("Of it held"),
 }
 _ALWAYS = {"opening", "closing", "gap", "held"}
+# What became of reported usage, in the order of its equation.
+_INTAKE: dict[str, Any] = {
+    "received": pgettext_lazy("usage events", "Received"),
+    "charged": pgettext_lazy("usage events", "Charged"),
+    "repeated": pgettext_lazy("usage events", "Repeated"),
+    "quarantined": pgettext_lazy("usage events", "Quarantined"),
+    "rejected": pgettext_lazy("usage events", "Rejected"),
+    "unanswered": pgettext_lazy("usage events", "Without an answer"),
+}
 
 
 def _equation_lines(run: Run) -> list[dict[str, Any]]:
+    """For ops/run_figures.html: a line per term, with what it came to in each unit."""
     rows = run.equation_rows
     lines = []
     for term, label in _TERMS.items():
-        amounts = [(row["label"], row.get(term, 0)) for row in rows]
-        if term in _ALWAYS or any(amount for _unit, amount in amounts):
-            lines.append({"label": label, "amounts": amounts, "is_gap": term == "gap"})
+        figures = [(row["label"], row.get(term, 0)) for row in rows]
+        if term in _ALWAYS or any(amount for _unit, amount in figures):
+            lines.append({"label": label, "figures": figures, "is_gap": term == "gap"})
     return lines
+
+
+def _intake_lines(run: Run) -> list[dict[str, Any]]:
+    """For ops/run_figures.html: a line per source, with how many of its events became what."""
+    return [
+        {
+            "label": source,
+            "figures": [(label, counts.get(name)) for name, label in _INTAKE.items()],
+        }
+        for source, counts in run.intake.items()
+    ]
 
 
 def _titles() -> dict[int, str]:

@@ -2,8 +2,6 @@
 
 from django.urls import reverse
 
-from marketplace.reconciliation.models import Finding
-
 # The operator's own pages, by the word before the colon: (route, argument).
 _PAGES = {
     "call": ("ops:call", "call"),
@@ -31,8 +29,3 @@ def link_reference(text: str) -> str:
         name, argument = _PAGES[kind]
         return reverse(name, kwargs={argument: key})
     return f"{reverse(_LISTS[kind])}?q={key}" if kind in _LISTS else ""
-
-
-def link_finding(finding: Finding) -> str:
-    """The thing that it is about; its wallet has a link of its own."""
-    return link_reference(finding.subject)

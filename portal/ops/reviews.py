@@ -2,7 +2,7 @@
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -13,7 +13,8 @@ from marketplace.catalog import selectors, services
 from marketplace.catalog.listing_query import ListingQuery
 from marketplace.catalog.models import ReviewDecision, Service
 from portal.kernel.clock import utc_now
-from portal.kernel.errors import DomainError, NotFound
+from portal.kernel.errors import DomainError
+from portal.ops.lookups import find_or_404
 
 
 class DecisionForm(forms.Form):
@@ -55,10 +56,7 @@ def review_list(request: PersonRequest) -> HttpResponse:
 @staff_view
 def review_detail(request: PersonRequest, review: str) -> HttpResponse:
     """One submission with its differences; the decision is made on the same page."""
-    try:
-        found = selectors.get_review(review)
-    except NotFound as missing:
-        raise Http404 from missing
+    found = find_or_404(selectors.get_review, review)
     form = DecisionForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:

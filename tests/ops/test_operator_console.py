@@ -1,5 +1,7 @@
 """Staff read and decide; everybody else finds nothing there."""
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -101,3 +103,21 @@ def test_runs_are_shown_with_their_equation(sam: User, db: None) -> None:
     page = signed_in(sam).get(f"/ops/reconciliation/runs/{run.public_id}/").content.decode()
     assert "5,000" in page
     assert "3,800" in page
+    assert "Expiries" not in page  # nothing happened under that
+    assert "Reported usage" not in page
+
+
+def test_a_gap_is_marked_and_what_became_of_usage_is_shown(sam: User, db: None) -> None:
+    terms = {"opening": "0", "grant": "5000", "closing": "5007", "held": "0", "gap": "7"}
+    run = Run.objects.create(
+        trigger="beat",
+        started_at=utc_now(),
+        finished_at=utc_now(),
+        equation={"live": terms},
+        intake={"gateway": {"received": 812, "charged": 811, "rejected": 1}},
+    )
+    page = signed_in(sam).get(f"/ops/reconciliation/runs/{run.public_id}/").content.decode()
+    assert "<mark>7</mark>" in page
+    assert page.count("<mark>") == 1
+    rows = re.findall(r'data-label="(Received|Charged|Rejected)">([^<]*)<', page)
+    assert rows == [("Received", "812"), ("Charged", "811"), ("Rejected", "1")]
