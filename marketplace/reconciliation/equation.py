@@ -12,7 +12,12 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from marketplace.ledger.models import TransactionKind, Unit
-from marketplace.reconciliation.checks.base import Action, Difference, find_differences
+from marketplace.reconciliation.checks.base import (
+    MOST_AT_STAKE,
+    Action,
+    Difference,
+    find_differences,
+)
 from marketplace.reconciliation.snapshot import fetch_rows
 
 _STATES = ("opening", "closing", "held")
@@ -115,7 +120,7 @@ def find_torn_proofs(cursor: CursorWrapper) -> list[Difference]:
 def find_gaps(proof: Proof) -> list[Difference]:
     """Check 5 counts an equation that does not hold as a difference, wherever its fault lies."""
     return [
-        Difference(f"equation:{unit}", terms, min(abs(int(terms["gap"])), 2**63 - 1))
+        Difference(f"equation:{unit}", terms, min(abs(int(terms["gap"])), MOST_AT_STAKE))
         for unit, terms in proof.by_unit.items()
         if terms["gap"] != "0"
     ]

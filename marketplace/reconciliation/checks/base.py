@@ -15,7 +15,7 @@ from marketplace.reconciliation.snapshot import fetch_rows
 # others. A damage that shows in every row would else fill the memory, and nobody's day is longer.
 MOST_DIFFERENCES = 1000
 # What a column of this room's tables takes; a damaged row can make any sum.
-_MOST = 2**63 - 1
+MOST_AT_STAKE = 2**63 - 1
 _LONGEST_SUBJECT = 160
 
 
@@ -90,12 +90,11 @@ def find_differences(
             shown = {"shown": str(MOST_DIFFERENCES)}
             found.append(Difference(f"more:{kind}", shown, action=Action.FINDING))
             break
-        subject, at_stake = str(row.pop("subject")), abs(int(row.pop("at_stake") or 0))
+        subject = str(row.pop("subject"))[:_LONGEST_SUBJECT]
+        at_stake = min(abs(int(row.pop("at_stake") or 0)), MOST_AT_STAKE)
         wallet_pk = row.pop("wallet_id")
         figures = {name: None if value is None else str(value) for name, value in row.items()}
-        found.append(
-            Difference(subject[:_LONGEST_SUBJECT], figures, min(at_stake, _MOST), wallet_pk, action)
-        )
+        found.append(Difference(subject, figures, at_stake, wallet_pk, action))
     return found
 
 

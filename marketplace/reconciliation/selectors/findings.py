@@ -17,9 +17,7 @@ def list_runs() -> QuerySet[Run]:
 
 def list_findings(*, state: str = "") -> QuerySet[Finding]:
     """Findings by money at stake; without ``state``, all that a person should look at."""
-    findings = Finding.objects.select_related(
-        "first_run", "last_run", "resolved_by", "acknowledged_by"
-    )
+    findings = _findings_with_names()
     if state:
         findings = findings.filter(state=state)
     else:
@@ -34,14 +32,15 @@ def count_open_findings() -> int:
 
 def get_finding(*, public_id: str) -> Finding:
     """One finding; raises NotFound."""
-    finding = (
-        Finding.objects.select_related("first_run", "last_run", "resolved_by", "acknowledged_by")
-        .filter(public_id=public_id)
-        .first()
-    )
+    finding = _findings_with_names().filter(public_id=public_id).first()
     if finding is None:
         raise NotFound
     return finding
+
+
+def _findings_with_names() -> QuerySet[Finding]:
+    """With the runs and the people that pages name."""
+    return Finding.objects.select_related("first_run", "last_run", "resolved_by", "acknowledged_by")
 
 
 def get_run(*, public_id: str) -> Run:

@@ -10,7 +10,7 @@ from accounts.models import User
 from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Freeze, Wallet
 from marketplace.reconciliation.models import Finding, FindingState
-from marketplace.reconciliation.selectors import STAFF_FREEZE
+from marketplace.reconciliation.selectors import FINDING_FREEZE, STAFF_FREEZE
 from portal.kernel.errors import Conflict, Rejected
 
 _LONGEST_REASON = 100
@@ -50,7 +50,8 @@ def acknowledge_finding(
         )
         if not changed:
             raise FindingAlreadyResolved(_("Only an open finding can be acknowledged."))
-        _audit(finding, "finding.acknowledged", {"state": "acknowledged"}, actor, now)
+        before, after = {"state": finding.state}, {"state": "acknowledged"}
+        _audit(finding, "finding.acknowledged", before, after, actor, now)
 
 
 def resolve_finding(
@@ -72,11 +73,11 @@ def resolve_finding(
         )
         if not changed:
             raise FindingAlreadyResolved(_("This finding is resolved already."))
-        if finding.froze_wallet:
-            reason = f"finding:{finding.public_id}"
-            for freeze in Freeze.objects.filter(reason=reason):
-                ledger.lift_freeze(wallet_pk=freeze.wallet_id, reason=reason)
-        _audit(finding, "finding.resolved", {"note": note.strip()}, actor, now)
+        reason = f"{FINDING_FREEZE}{finding.public_id}"
+        for freeze in Freeze.objects.filter(reason=reason):
+            ledger.lift_freeze(wallet_pk=freeze.wallet_id, reason=reason)
+        before, after = {"state": finding.state}, {"note": note.strip()}
+        _audit(finding, "finding.resolved", before, after, actor, now)
 
 
 def freeze_wallet(*, wallet: Wallet, reason: str, actor: accounts.Actor, now: datetime) -> None:
@@ -84,7 +85,7 @@ def freeze_wallet(*, wallet: Wallet, reason: str, actor: accounts.Actor, now: da
     said = _say(reason)
     with transaction.atomic(durable=True):
         if ledger.freeze_wallet(wallet_pk=wallet.pk, reason=f"{STAFF_FREEZE}{said}", now=now):
-            _audit_freeze(wallet, "wallet.frozen", said, actor, now)
+            _audit(wallet, "wallet.frozen", {}, {"reason": said}, actor, now)
 
 
 def lift_freeze(
@@ -98,7 +99,8 @@ def lift_freeze(
         ).first()
         if freeze is None or not ledger.lift_freeze(wallet_pk=wallet.pk, reason=freeze.reason):
             raise NotFrozenByStaff(_("There is no such freeze by staff; it may be lifted already."))
-        _audit_freeze(wallet, "wallet.freeze_lifted", said, actor, now, before=freeze.reason)
+        before, after = {"reason": freeze.reason}, {"reason": said}
+        _audit(wallet, "wallet.freeze_lifted", before, after, actor, now)
 
 
 def _say(reason: str) -> str:
@@ -109,36 +111,21 @@ def _say(reason: str) -> str:
 
 
 def _audit(
-    finding: Finding, action: str, after: dict[str, str], actor: accounts.Actor, now: datetime
-) -> None:
-    accounts.record_audit(
-        organisation=None,
-        actor=actor,
-        action=action,
-        target_id=finding.public_id,
-        target_label=str(finding),
-        before={"state": finding.state},
-        after=after,
-        now=now,
-    )
-
-
-def _audit_freeze(
-    wallet: Wallet,
+    about: Finding | Wallet,
     action: str,
-    said: str,
+    before: dict[str, str],
+    after: dict[str, str],
     actor: accounts.Actor,
     now: datetime,
-    *,
-    before: str = "",
 ) -> None:
+    """The operator's own decision: it stands in no tenant's log."""
     accounts.record_audit(
         organisation=None,
         actor=actor,
         action=action,
-        target_id=wallet.owner_key,
-        target_label=str(wallet),
-        before={"reason": before} if before else {},
-        after={"reason": said},
+        target_id=about.public_id if isinstance(about, Finding) else about.owner_key,
+        target_label=str(about),
+        before=before,
+        after=after,
         now=now,
     )

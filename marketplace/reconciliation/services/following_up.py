@@ -12,6 +12,7 @@ from marketplace.ledger.models import Wallet
 from marketplace.reconciliation.checks import BY_NUMBER
 from marketplace.reconciliation.checks.base import Action, Check, Difference
 from marketplace.reconciliation.models import Finding, FindingState, Run, RunKind
+from marketplace.reconciliation.selectors import FINDING_FREEZE
 from portal.kernel.clock import utc_now
 
 log = structlog.get_logger(__name__)
@@ -143,9 +144,8 @@ def _freeze(to_freeze: list[tuple[int, Finding]], now: datetime) -> None:
         if finding.froze_wallet:
             continue
         try:
-            ledger.freeze_wallet(
-                wallet_pk=wallet_pk, reason=f"finding:{finding.public_id}", now=now
-            )
+            reason = f"{FINDING_FREEZE}{finding.public_id}"
+            ledger.freeze_wallet(wallet_pk=wallet_pk, reason=reason, now=now)
         except (DatabaseError, Wallet.DoesNotExist):
             log.exception("wallet_not_frozen", finding=finding.public_id, wallet=wallet_pk)
             continue
