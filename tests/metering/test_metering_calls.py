@@ -2,8 +2,6 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,35 +9,16 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from accounts.models import Organisation
 from marketplace.ledger import selectors as ledger
-from marketplace.ledger import services as ledger_services
-from marketplace.ledger.models import Entry, Hold, Limit, Wallet
+from marketplace.ledger.models import Hold, Wallet
 from marketplace.metering import selectors
 from marketplace.metering import services as metering
 from marketplace.metering.models import Call, UsageCharge, UsageEvent
 from portal.kernel.clock import utc_now
-from portal.kernel.public_ids import new_public_id
 from tests.cast import make_key
 from tests.databases import CommittedDatabase
 from tests.market import give_tokens
+from tests.metering.books import COST, everything, wallet
 from tests.metering.conftest import Meter
-
-COST = 10 * 200 + 5 * 800
-
-
-def wallet(meter: Meter) -> Wallet:
-    return wallet_of(meter.acme)
-
-
-def wallet_of(organisation: Organisation) -> Wallet:
-    return Wallet.objects.get(owner_key=organisation.public_id, unit="live")
-
-
-def everything() -> Any:
-    """All that money depends on, to compare before and after."""
-    return [
-        sorted(map(tuple, model.objects.values_list()))
-        for model in (Wallet, Hold, Limit, Entry, Call, UsageEvent, UsageCharge)
-    ]
 
 
 def test_a_call_from_hold_to_charge(meter: Meter) -> None:
@@ -112,22 +91,6 @@ def test_impossible_quantities_are_refused_whole(meter: Meter) -> None:
     assert everything() == before
 
 
-def test_declines_are_written_and_say_why(meter: Meter, globex: Organisation) -> None:
-    _key, secret = make_key(globex)
-    request = meter.request(key=meter.authenticated(secret))
-    [result] = metering.open_calls([request], now=utc_now())
-    assert (result.outcome, result.decline_code) == ("declined", "insufficient_funds")
-    call = Call.objects.get(public_id=result.call_id)
-    assert (call.status, call.error_code) == ("refused", "insufficient_funds")
-    assert call.ended_at is not None
-
-    _key, secret = make_key(meter.acme, cap_millitokens=1, cap_period="week")
-    [result] = metering.open_calls([meter.request(key=meter.authenticated(secret))], now=utc_now())
-    assert result.decline_code == "limit_exceeded"
-    assert result.decline_subject.endswith(":week")
-    assert wallet(meter).held_millitokens == 0
-
-
 def test_a_batch_is_decided_one_by_one(meter: Meter, globex: Organisation) -> None:
     """In the order given, in one commit, and closed the same way."""
     _key, poor = make_key(globex)
@@ -147,57 +110,6 @@ def test_a_batch_is_decided_one_by_one(meter: Meter, globex: Organisation) -> No
     ]  # fmt: skip
     assert metering.open_calls([], now=utc_now()) == []
     assert metering.close_calls([], now=utc_now()) == []
-
-
-def test_the_same_key_opens_the_same_call(meter: Meter, globex: Organisation) -> None:
-    request: dict[str, Any] = {
-        "idempotency_scope": "provider:prv_1",
-        "idempotency_key": "k",
-        "request_hash": "h",
-    }
-    opened = meter.open(**request)
-    before = everything()
-    [again] = metering.open_calls([meter.request(**request)], now=utc_now())
-    assert (again.replayed, again.call_id) == (True, opened.public_id)
-    assert again.call is not None
-    assert (again.call.call_pk, again.call.hold_id) == (opened.call_pk, opened.hold_id)
-    [other] = metering.open_calls([meter.request(**request | {"request_hash": "x"})], now=utc_now())
-    assert (other.outcome, other.call) == ("conflict", None)
-    assert everything() == before
-
-    _key, poor = make_key(globex)
-    declined = {**request, "idempotency_key": "poor", "key": meter.authenticated(poor)}
-    [first] = metering.open_calls([meter.request(**declined)], now=utc_now())
-    [second] = metering.open_calls([meter.request(**declined)], now=utc_now())
-    assert (second.outcome, second.call_id, second.replayed) == ("declined", first.call_id, True)
-
-
-def test_a_request_made_again_finds_its_call(meter: Meter, globex: Organisation) -> None:
-    """Alone or in another batch, shortened or refused: nothing is held or written twice."""
-    give_tokens(globex, 60_000)
-    _key, poor = make_key(globex)
-    theirs = meter.authenticated(poor)
-    requests = [
-        meter.request(call_id=new_public_id("call")),
-        # 20,000 for the prompt leave 50 tokens of answer.
-        meter.request(call_id=new_public_id("call"), key=theirs, least_completion_tokens=16),
-        meter.request(call_id=new_public_id("call"), key=theirs, least_completion_tokens=16),
-    ]
-    first = metering.open_calls(requests, now=utc_now())
-    assert [result.outcome for result in first] == ["opened", "opened", "declined"]
-    assert [result.call_id for result in first] == [request.call_id for request in requests]
-    assert first[1].call is not None
-    assert (first[1].call.completion_tokens, first[1].call.held_millitokens) == (50, 60_000)
-    before = everything()
-    give_tokens(globex, reference="since")
-    balance = wallet_of(globex).posted_millitokens
-    again = metering.open_calls(requests, now=utc_now())
-    again += [metering.open_calls([request], now=utc_now())[0] for request in requests]
-    for result, known in zip(again, first * 2, strict=True):
-        assert result == replace(known, replayed=True)
-    assert wallet_of(globex).posted_millitokens == balance
-    assert everything()[4:] == before[4:]
-    assert (Hold.objects.count(), Call.objects.count()) == (5, 3)
 
 
 def test_a_call_can_be_closed_elsewhere(meter: Meter) -> None:
@@ -236,88 +148,6 @@ def test_one_event_for_two_calls_at_once(meter: Meter) -> None:
     )
     assert [result.outcome for result in results] == ["closed", "conflict"]
     assert Call.objects.filter(status="open").count() == 1
-
-
-def test_a_lost_call_that_is_reported_late(meter: Meter) -> None:
-    opened = meter.open()
-    later = utc_now() + timedelta(hours=1)
-    assert metering.sweep_open_calls(now=later) == 1
-    call = Call.objects.get()
-    assert (call.status, call.error_code, call.cost_millitokens) == ("lost", "process_lost", 0)
-    assert wallet(meter).held_millitokens == 0
-    assert metering.roll_up_usage(now=later) == 1
-    assert meter.close(opened, now=later).cost_millitokens == COST
-    call.refresh_from_db()
-    assert (call.status, call.cost_millitokens) == ("succeeded", COST)
-    metering.roll_up_usage(now=later)
-    day = call.started_at.date()
-    report = selectors.get_usage(meter.acme, start_on=day, end_on=day, group_by="status")
-    assert (report.calls, report.failed_calls, report.cost_millitokens) == (1, 0, COST)
-    assert meter.close(opened, now=later).outcome == "replayed"
-
-
-def test_late_and_the_wallet_is_empty(meter: Meter) -> None:
-    """The operator pays the provider, never the tenant, and the receipt says so."""
-    opened = meter.open()
-    later = utc_now() + timedelta(hours=1)
-    metering.sweep_open_calls(now=later)
-    meter.open(prompt_tokens=5_000_000, completion_tokens=0, expires_at=later + timedelta(hours=1))
-    result = meter.close(opened, now=later)
-    assert (result.cost_millitokens, result.uncovered_millitokens) == (0, COST)
-    call = Call.objects.get(public_id=opened.public_id)
-    assert (call.cost_millitokens, call.uncovered_millitokens) == (0, COST)
-    assert (call.share_millitokens, call.commission_millitokens) == (5400, -5400)
-    assert UsageCharge.objects.get().amount_millitokens == 0
-    provider = meter.service.provider.public_id
-    assert ledger.get_account_balance(kind="payable", owner_key=provider, unit="live") == 5400
-    assert wallet(meter).posted_millitokens == 10**9
-
-
-def test_a_claim_beyond_hold_and_wallet_is_owed_to_nobody(
-    meter: Meter, globex: Organisation
-) -> None:
-    """The share is of what is owed; the rest waits for a person under the provider's name."""
-    give_tokens(globex, 120_000)
-    theirs = meter.authenticated(make_key(globex)[1])
-    opened = meter.open(key=theirs)  # holds 100,000
-    provider = meter.service.provider.public_id
-    result = meter.close(opened, prompt_tokens=100, completion_tokens=200)
-    assert (result.cost_millitokens, result.uncovered_millitokens) == (120_000, 60_000)
-    call = Call.objects.get(public_id=opened.public_id)
-    assert (call.cost_millitokens, call.uncovered_millitokens) == (120_000, 60_000)
-    assert (call.share_millitokens, call.commission_millitokens) == (108_000, 12_000)
-    assert UsageCharge.objects.get().amount_millitokens == 120_000
-    lines = selectors.list_cost_lines(call)
-    assert sum(line.cost_millitokens for line in lines) == 180_000
-    for kind, owner, balance in (
-        ("payable", provider, 108_000),
-        ("commission", "operator", 12_000),
-        ("suspense", provider, 60_000),
-    ):
-        assert ledger.get_account_balance(kind=kind, owner_key=owner, unit="live") == balance
-    again = meter.close(opened, prompt_tokens=100, completion_tokens=200)
-    assert (again.outcome, again.uncovered_millitokens) == ("replayed", 60_000)
-
-
-@pytest.mark.parametrize("swept", [False, True])
-def test_a_late_closing_can_be_refused(meter: Meter, swept: bool) -> None:
-    late, other = meter.open(), meter.open(expires_at=utc_now() + timedelta(hours=2))
-    later = utc_now() + timedelta(hours=1)
-    if swept:
-        metering.sweep_open_calls(now=later)
-    before = everything()
-    assert meter.close(late, now=later, late="refuse").outcome == "expired"
-    assert everything() == before
-    used: dict[str, Any] = {"status": "succeeded", "prompt_tokens": 10, "usage_source": "provider"}
-    results = metering.close_calls(
-        [
-            metering.CloseCall(call=late, late="refuse", **used),
-            metering.CloseCall(call=other, late="refuse", **used),
-        ],
-        now=later,
-    )
-    assert [(r.outcome, r.cost_millitokens) for r in results] == [("expired", 0), ("closed", 2000)]
-    assert UsageEvent.objects.count() == 1
 
 
 def test_calls_of_every_kind_close_in_one_batch(meter: Meter, globex: Organisation) -> None:
@@ -393,30 +223,6 @@ def test_closed_fifty_times_at_once(committed_db: CommittedDatabase, meter: Mete
     assert wallet(meter).posted_millitokens == 10**9 - COST
 
 
-def test_closing_against_the_sweep(committed_db: CommittedDatabase, meter: Meter) -> None:
-    """At the very instant: each call ends one way or the other, and the books balance."""
-    later = utc_now() + timedelta(hours=1)
-    for _round in range(5):
-        calls = [meter.open() for _number in range(6)]
-
-        def work(number: int, calls: list[Any] = calls) -> Any:
-            try:
-                if number == 3:
-                    return metering.sweep_open_calls(now=later)
-                return meter.close(calls[number], now=later)
-            finally:
-                connection.close()
-
-        with ThreadPoolExecutor(6) as pool:
-            list(pool.map(work, range(6)))
-    metering.sweep_open_calls(now=later)
-    assert not Hold.objects.filter(state="pending").exists()
-    charged = sum(Call.objects.values_list("cost_millitokens", flat=True))
-    assert charged == 25 * COST
-    assert wallet(meter).posted_millitokens == 10**9 - charged
-    assert wallet(meter).held_millitokens == 0
-
-
 def test_events_and_charges_never_change(meter: Meter) -> None:
     meter.close(meter.open())
     before = everything()
@@ -430,43 +236,3 @@ def test_events_and_charges_never_change(meter: Meter) -> None:
         with pytest.raises(DatabaseError), transaction.atomic():
             rows._raw_delete(rows.db)
     assert everything() == before
-
-
-def test_a_broken_wallet_keeps_no_others_calls_from_being_swept(
-    meter: Meter, globex: Organisation
-) -> None:
-    give_tokens(globex)
-    theirs = meter.open(key=meter.authenticated(make_key(globex)[1]))
-    broken = meter.open()
-    later = utc_now() + timedelta(hours=1)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE ledger_wallet SET held_millitokens = 0 WHERE owner_key = %s",
-            [meter.acme.public_id],
-        )
-    assert metering.sweep_open_calls(now=later) == 1
-    assert Call.objects.get(pk=theirs.call_pk).status == "lost"
-    assert Call.objects.get(pk=broken.call_pk).status == "open"
-    assert Hold.objects.get(public_id=broken.hold_id).state == "pending"
-    assert metering.sweep_open_calls(now=later) == 0
-
-
-def test_a_sweep_that_died_half_way_is_made_good(meter: Meter) -> None:
-    opened = meter.open()
-    later = utc_now() + timedelta(hours=1)
-    ledger_services.expire_holds(now=later)
-    assert metering.sweep_open_calls(now=later) == 1
-    assert Call.objects.get(pk=opened.call_pk).status == "lost"
-
-
-def test_an_answer_is_shortened_to_what_fits_the_call(meter: Meter, globex: Organisation) -> None:
-    """Tokens that are for another service pay for nothing here."""
-    give_tokens(globex, 40_000)
-    for scope, amount in (("service:svc_other", 10**9), ("modality:chat", 20_000)):
-        ledger_services.grant_lot(
-            owner_key=globex.public_id, unit="live", reference=scope, kind="grant", scope=scope,
-            face_millitokens=amount, debits=[("promotion", "operator", amount)], now=utc_now(),
-        )  # fmt: skip
-    _key, poor = make_key(globex)
-    opened = meter.open(key=meter.authenticated(poor), least_completion_tokens=16)
-    assert (opened.completion_tokens, opened.held_millitokens) == (50, 60_000)

@@ -1,14 +1,12 @@
-"""Providers' pages: becoming one, listing, pricing, submitting, keys; members by role only."""
+"""Providers' pages: becoming one, keys, earnings; members by role only."""
 
 from typing import Any
 
-import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import ApiKey, AuditEvent, Organisation, Role, User
-from marketplace.catalog import services as catalog
-from marketplace.catalog.models import AIModel, PriceVersion, Provider, Service, ServiceReview
+from accounts.models import ApiKey, Organisation, Role, User
+from marketplace.catalog.models import AIModel, Provider, Service
 from marketplace.metering import services as metering
 from marketplace.partners.urls import urlpatterns
 from portal.kernel.clock import utc_now
@@ -16,34 +14,7 @@ from tests.api.client import ApiClient
 from tests.cast import make_key, make_member, signed_in
 from tests.partners.cast import owner_of
 from tests.partners.money import give_tokens
-
-FORM = {
-    "region": "eu-central",
-    "country": "de",
-    "quantisation": "fp8",
-    "max_output_tokens": "4096",
-    "endpoint_url": "https://inference.rhine.example/v1",
-    "credential": "sk-upstream",
-    "supported_parameters": "temperature, top_p",
-    "cut_stream_billing": "delivered",
-    "retains_prompts_days": "0",
-    "summary_en": "Fast <b>and</b> near.",
-}
-PRICES = {"input": "0.2", "cached_input": "0.05", "output": "0.8", "request": "0"}
-
-
-@pytest.fixture
-def rosa(rhine: Provider) -> Client:
-    """Rhine's owner, signed in."""
-    return signed_in(owner_of(rhine.organisation))
-
-
-def page(name: str, provider: Provider, **more: str) -> str:
-    return reverse(f"partners:{name}", kwargs={"provider": provider.slug, **more})
-
-
-def errors_of(response: Any) -> dict[str, list[str]]:
-    return dict(response.context["form"].errors)
+from tests.partners.pages import FORM, errors_of, page
 
 
 def test_an_owner_makes_the_company_a_provider(acme: Organisation, ada: User, mia: User) -> None:
@@ -61,159 +32,6 @@ def test_an_owner_makes_the_company_a_provider(acme: Organisation, ada: User, mi
     assert done["Location"] == page("home", provider)
     assert "List a service" in client.get(done["Location"]).content.decode()
     assert client.get(address)["Location"] == page("home", provider)
-
-
-def test_a_service_is_drafted_priced_submitted_and_shown(
-    rosa: Client, rhine: Provider, qwen: AIModel
-) -> None:
-    drafted = rosa.post(page("create_service", rhine), FORM | {"model": qwen.pk})
-    service = Service.objects.get()
-    assert drafted["Location"] == page("prices", rhine, service=service.public_id)
-    assert service.supported_parameters == ["temperature", "top_p"]
-    assert service.context_length == qwen.context_length
-
-    priced = rosa.post(drafted["Location"], PRICES)
-    assert priced["Location"] == page("service", rhine, service=service.public_id)
-    assert PriceVersion.objects.get().output_millitokens == 800
-    shown = rosa.get(priced["Location"]).content.decode()
-    assert "Submit for review" in shown
-    assert "sk-upstream" not in shown
-    rosa.post(page("submit_service", rhine, service=service.public_id))
-
-    service.refresh_from_db()
-    assert service.status == "in_review"
-    assert ServiceReview.objects.get().submitted_by_label == "owner@rhine.example"
-    waiting = rosa.get(priced["Location"]).content.decode()
-    assert "Staff are reviewing this service" in waiting
-    rosa.post(page("withdraw_service", rhine, service=service.public_id))
-    service.refresh_from_db()
-    assert service.status == "draft"
-    events = AuditEvent.objects.filter(organisation=rhine.organisation)
-    assert events.filter(actor_label="owner@rhine.example").exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"model": ""}, "model"),
-        ({"region": "moon"}, "region"),
-        ({"country": "QQQ"}, "country"),
-        ({"country": "ZZ"}, "country"),
-        ({"endpoint_url": "http://127.0.0.1/v1"}, "endpoint_url"),
-        ({"context_length": "99999999"}, "context_length"),
-        ({"max_output_tokens": "0"}, "max_output_tokens"),
-        ({"retains_prompts_days": "-1"}, "retains_prompts_days"),
-    ],
-)
-def test_a_wrong_field_is_named_and_the_input_kept(
-    rosa: Client, rhine: Provider, qwen: AIModel, change: dict[str, str], field: str
-) -> None:
-    response = rosa.post(page("create_service", rhine), FORM | {"model": qwen.pk} | change)
-
-    assert response.status_code == 200
-    assert field in errors_of(response)
-    text = response.content.decode()
-    assert "Error:" in text
-    assert "Fast &lt;b&gt;and&lt;/b&gt; near." in text
-    assert "sk-upstream" not in text
-    assert not Service.objects.exists()
-
-
-def test_submitting_a_draft_without_prices_says_what_is_missing(
-    rosa: Client, rhine: Provider, qwen: AIModel
-) -> None:
-    rosa.post(page("create_service", rhine), FORM | {"model": qwen.pk})
-    service = Service.objects.get()
-
-    response = rosa.post(page("submit_service", rhine, service=service.public_id), follow=True)
-
-    assert "Set a price that is in force before you submit." in response.content.decode()
-    assert not ServiceReview.objects.exists()
-
-
-def test_a_price_change_shows_old_new_and_date_before_it_is_done(
-    rosa: Client, rhine: Provider, rhine_service: Service
-) -> None:
-    address = page("prices", rhine, service=rhine_service.public_id)
-    dearer = PRICES | {"input": "0.3"}
-
-    asked = rosa.post(address, dearer)
-    text = asked.content.decode()
-
-    assert PriceVersion.objects.count() == 1
-    assert "$0.20" in text
-    assert "<mark>$0.30</mark>" in text
-    assert "They are in force from" in text
-    rosa.post(address, dearer | {"confirmed": "yes"})
-    version = PriceVersion.objects.get(number=2)
-    assert (version.effective_at - utc_now()).days >= 6
-    assert (
-        "New prices are announced"
-        in rosa.get(page("service", rhine, service=rhine_service.public_id)).content.decode()
-    )
-
-
-def test_a_fall_is_in_force_at_once_and_a_rise_too_soon_is_refused(
-    rosa: Client, rhine: Provider, rhine_service: Service
-) -> None:
-    address = page("prices", rhine, service=rhine_service.public_id)
-    tomorrow = utc_now().date().toordinal() + 2
-    soon = utc_now().date().fromordinal(tomorrow).isoformat()
-
-    refused = rosa.post(address, PRICES | {"input": "0.3", "begins_on": soon, "confirmed": "yes"})
-    done = rosa.post(address, PRICES | {"input": "0.1", "confirmed": "yes"})
-
-    assert set(errors_of(refused)) == {"begins_on"}
-    assert done.status_code == 302
-    assert [v.input_millitokens for v in PriceVersion.objects.order_by("number")] == [200, 100]
-
-
-@pytest.mark.parametrize("price", ["", "-1", "0.0001", "1001", "NaN", "Infinity", "abc"])
-def test_a_price_that_cannot_be_is_refused(
-    rosa: Client, rhine: Provider, rhine_service: Service, price: str
-) -> None:
-    address = page("prices", rhine, service=rhine_service.public_id)
-
-    response = rosa.post(address, PRICES | {"input": price, "confirmed": "yes"})
-
-    assert response.status_code == 200
-    assert set(errors_of(response)) == {"input"}
-    assert PriceVersion.objects.count() == 1
-
-
-def test_changing_a_live_service_waits_and_says_so(
-    rosa: Client, rhine: Provider, rhine_service: Service
-) -> None:
-    address = page("edit_service", rhine, service=rhine_service.public_id)
-    shown = rosa.get(address).content.decode()
-    assert "sk-upstream" not in shown
-
-    form = FORM | {"endpoint_url": rhine_service.endpoint_url, "credential": ""}
-    saved = rosa.post(address, form | {"retains_prompts_days": "30"}, follow=True)
-
-    assert "A change is being reviewed" in saved.content.decode()
-    rhine_service.refresh_from_db()
-    assert rhine_service.retains_prompts_days == 0
-    assert rhine_service.summary_en == "Fast <b>and</b> near."
-    assert rhine_service.credential == "sk-upstream"
-
-
-def test_a_service_is_paused_resumed_and_retired(
-    rosa: Client, rhine: Provider, rhine_service: Service
-) -> None:
-    seen = []
-    for name in ("pause_service", "pause_service", "resume_service"):
-        rosa.post(page(name, rhine, service=rhine_service.public_id))
-        rhine_service.refresh_from_db()
-        seen.append(rhine_service.status)
-    asked = rosa.get(page("retire_service", rhine, service=rhine_service.public_id))
-    rosa.post(page("retire_service", rhine, service=rhine_service.public_id))
-    rhine_service.refresh_from_db()
-
-    assert seen == ["paused", "paused", "live"]
-    assert "Retire service" in asked.content.decode()
-    assert rhine_service.status == "retired"
-    assert rhine_service.credential == ""
 
 
 def test_a_key_is_shown_once_and_revoked(rosa: Client, rhine: Provider) -> None:
@@ -354,27 +172,6 @@ def test_strangers_find_nothing_and_visitors_sign_in(
         assert others.get(address).status_code == 404
     rhine_service.refresh_from_db()
     assert rhine_service.status == "live"
-
-
-def test_a_rejected_review_shows_its_note(
-    rosa: Client, rhine: Provider, qwen: AIModel, sam: User
-) -> None:
-    rosa.post(page("create_service", rhine), FORM | {"model": qwen.pk})
-    service = Service.objects.get()
-    rosa.post(page("prices", rhine, service=service.public_id), PRICES)
-    rosa.post(page("submit_service", rhine, service=service.public_id))
-    catalog.decide_review(
-        review=ServiceReview.objects.get(),
-        decision="changes_requested",
-        decided_by=sam,
-        note="Say where the logs are kept.",
-        now=utc_now(),
-    )
-
-    text = rosa.get(page("service", rhine, service=service.public_id)).content.decode()
-
-    assert "Say where the logs are kept." in text
-    assert "Changes requested" in text
 
 
 def test_lists_cost_the_same_queries_for_one_and_many(

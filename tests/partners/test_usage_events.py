@@ -56,13 +56,6 @@ def outcomes(answers: list[dict[str, Any]]) -> list[str]:
     return [answer["code"] or answer["outcome"] for answer in answers]
 
 
-@pytest.fixture
-def funded(acme: Organisation) -> Organisation:
-    """Acme with 10,000 tokens."""
-    give_tokens(acme, 10_000)
-    return acme
-
-
 def test_a_batch_with_repeats_and_a_bad_row_charges_each_call_once(
     funded: Organisation, ada_api: ApiClient, rhine_api: ApiClient, rhine_service: Service
 ) -> None:
