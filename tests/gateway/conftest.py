@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -36,3 +37,12 @@ def market(thread_site: ThreadSite, acme: Organisation) -> Market:
     market = build_market(thread_site, acme)
     thread_site.start()
     return market
+
+
+@pytest.fixture
+def impatient(settings: Any) -> None:
+    """Before the gateway starts: it reads these once."""
+    settings.UPSTREAM_FIRST_BYTE_SECONDS = 0.4
+    settings.UPSTREAM_IDLE_SECONDS = 0.4
+    settings.UPSTREAM_TOTAL_SECONDS = 0.8
+    settings.UPSTREAM_MAX_ANSWER_BYTES = 20_000

@@ -22,6 +22,9 @@ from tests.server import LiveSite
 CHAT = "qwen/qwen3-8b"
 EMBEDDINGS = "intfloat/multilingual-e5-small"
 MESSAGES: list[Any] = [{"role": "user", "content": "Say hello."}]
+CHAT_PATH = "/v1/chat/completions"
+GOOD = {"model": CHAT, "messages": MESSAGES}
+STREAM = {**GOOD, "stream": True, "stream_options": {"include_usage": True}}
 # The usual prices of the cast (millitokens per model token): 200 in, 50 cached, 800 out.
 FAKE_CALL_COST = 12 * 200 + 5 * 800
 

@@ -5,7 +5,7 @@ import socket
 from types import TracebackType
 from typing import Any
 
-from tests.gateway.market import CHAT, MESSAGES, Market
+from tests.gateway.market import GOOD, STREAM, Market
 
 
 class RawCall:
@@ -13,7 +13,7 @@ class RawCall:
 
     def __init__(self, market: Market, **body: Any) -> None:
         self._socket = socket.create_connection(("127.0.0.1", market.site.port), timeout=20)
-        payload = json.dumps({"model": CHAT, "messages": MESSAGES, **body}).encode()
+        payload = json.dumps({**GOOD, **body}).encode()
         head = (
             "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             f"Authorization: Bearer {market.secret}\r\nContent-Length: {len(payload)}\r\n\r\n"
@@ -49,3 +49,13 @@ class RawCall:
         trace: TracebackType | None,
     ) -> None:
         self._socket.close()
+
+
+def read_events(market: Market, body: Any = STREAM) -> list[Any]:
+    """The data of a streamed answer, the last one included."""
+    with RawCall(market, **{k: v for k, v in body.items() if k not in GOOD}) as call:
+        head, _blank, events = call.read_all().partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200")
+    lines = [line for line in events.splitlines() if line.startswith("data: ")]
+    assert lines[-1] == "data: [DONE]"
+    return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]

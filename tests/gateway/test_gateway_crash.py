@@ -14,12 +14,11 @@ from marketplace.metering import services as metering
 from marketplace.metering.models import Call, UsageCharge, UsageTotal
 from portal.kernel.clock import utc_now
 from tests.fakes.upstream import Behaviour
-from tests.gateway.market import CHAT, MESSAGES, Market, build_market
+from tests.gateway.market import CHAT, CHAT_PATH, MESSAGES, Market, build_market
 from tests.gateway.raw_client import RawCall
 from tests.partners.cast import make_live_service, make_model
 from tests.server import LiveSite
 
-CHAT_PATH = "/v1/chat/completions"
 PRICE_PER_REQUEST = 100_000
 PER_REQUEST = {
     "input_millitokens": 0, "cached_input_millitokens": 0, "output_millitokens": 0,

@@ -18,12 +18,10 @@ from marketplace.metering.models import Call
 from portal.kernel.clock import utc_now
 from tests.cast import make_key
 from tests.fakes.upstream import Behaviour
-from tests.gateway.market import CHAT, MESSAGES, Market
+from tests.gateway.market import CHAT, CHAT_PATH, GOOD, MESSAGES, Market
 from tests.gateway.raw_client import RawCall
 from tests.market import give_tokens
 
-CHAT_PATH = "/v1/chat/completions"
-GOOD = {"model": CHAT, "messages": MESSAGES}
 OUTPUT_PRICE = 800
 
 

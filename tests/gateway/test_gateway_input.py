@@ -8,10 +8,7 @@ import pytest
 
 from marketplace.ledger.models import Hold
 from marketplace.metering.models import Call
-from tests.gateway.market import CHAT, EMBEDDINGS, MESSAGES, Market
-
-CHAT_PATH = "/v1/chat/completions"
-GOOD = {"model": CHAT, "messages": MESSAGES}
+from tests.gateway.market import CHAT, CHAT_PATH, EMBEDDINGS, GOOD, MESSAGES, Market
 
 
 def assert_refused(

@@ -11,10 +11,7 @@ from accounts.models import ApiKey
 from marketplace.metering.models import Call
 from portal.kernel.clock import utc_now
 from tests.cast import make_key
-from tests.gateway.market import CHAT, EMBEDDINGS, MESSAGES, Market
-
-CHAT_PATH = "/v1/chat/completions"
-GOOD = {"model": CHAT, "messages": MESSAGES}
+from tests.gateway.market import CHAT, CHAT_PATH, EMBEDDINGS, GOOD, Market
 
 
 def test_a_suspended_key_is_refused_within_five_seconds(market: Market) -> None:

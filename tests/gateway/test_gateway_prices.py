@@ -7,10 +7,7 @@ from marketplace.catalog import services as catalog
 from marketplace.ledger.models import Hold
 from portal.kernel.clock import utc_now
 from tests.fakes.upstream import Behaviour
-from tests.gateway.market import CHAT, FAKE_CALL_COST, MESSAGES, Market
-
-PATH = "/v1/chat/completions"
-GOOD = {"model": CHAT, "messages": MESSAGES}
+from tests.gateway.market import CHAT, CHAT_PATH, FAKE_CALL_COST, GOOD, Market
 
 
 def test_a_price_that_changes_while_the_call_runs(market: Market) -> None:
@@ -18,7 +15,7 @@ def test_a_price_that_changes_while_the_call_runs(market: Market) -> None:
     gate = threading.Event()
     market.site.upstream.next(Behaviour(gate=gate))
     answers = []
-    thread = threading.Thread(target=lambda: answers.append(market.post(PATH, GOOD)))
+    thread = threading.Thread(target=lambda: answers.append(market.post(CHAT_PATH, GOOD)))
     thread.start()
     market.site.upstream.wait_until(lambda u: len(u.calls) == 1)
     hold = Hold.objects.get(state="pending")
@@ -35,7 +32,7 @@ def test_a_price_that_changes_while_the_call_runs(market: Market) -> None:
     assert first.price_version.public_id == hold.price_version
 
     catalog_selectors.forget_callable_services()
-    assert market.post(PATH, GOOD)[0] == 200
+    assert market.post(CHAT_PATH, GOOD)[0] == 200
     assert market.last_call().cost_millitokens == FAKE_CALL_COST // 10
     market.assert_books_balance()
 
@@ -47,7 +44,7 @@ def test_a_long_prompt_of_no_named_length(market: Market) -> None:
     market.site.upstream.next(Behaviour(gate=gate, prompt_tokens=context - 16))
     body = {"model": CHAT, "messages": [{"role": "user", "content": "word " * context}]}
     answers = []
-    thread = threading.Thread(target=lambda: answers.append(market.post(PATH, body)))
+    thread = threading.Thread(target=lambda: answers.append(market.post(CHAT_PATH, body)))
     thread.start()
     market.site.upstream.wait_until(lambda u: len(u.calls) == 1)
     hold = Hold.objects.get(state="pending")

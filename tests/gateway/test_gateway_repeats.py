@@ -14,11 +14,10 @@ from marketplace.ledger.models import Hold
 from marketplace.metering.models import Call, UsageCharge
 from portal.kernel.clock import utc_now
 from tests.cast import make_key
-from tests.gateway.market import CHAT, FAKE_CALL_COST, MESSAGES, Market
+from tests.gateway.market import CHAT_PATH, FAKE_CALL_COST, GOOD, Market
 from tests.gateway.raw_client import RawCall
 from tests.market import give_tokens
 
-PATH = "/v1/chat/completions"
 LoseAnswers = Callable[..., list[int]]
 
 
@@ -48,7 +47,7 @@ def test_an_opening_is_one_call_and_one_hold(
     market: Market, lose_answers: LoseAnswers, body: dict[str, Any]
 ) -> None:
     sizes = lose_answers("open_calls")
-    status, _headers, answer = market.post(PATH, {"model": CHAT, "messages": MESSAGES, **body})
+    status, _headers, answer = market.post(CHAT_PATH, {**GOOD, **body})
     assert (status, sizes) == (200, [1, 1])
     call = Call.objects.get()
     assert (answer["id"], call.status) == (call.public_id, "succeeded")
@@ -82,7 +81,7 @@ def test_a_refused_opening_stays_refused(
 ) -> None:
     market.secret = make_key(globex)[1]
     lose_answers("open_calls")
-    status, _headers, answer = market.post(PATH, {"model": CHAT, "messages": MESSAGES})
+    status, _headers, answer = market.post(CHAT_PATH, GOOD)
     assert (status, answer["error"]["code"]) == (402, "credit_balance_exhausted")
     assert Call.objects.get().status == "refused"
     assert Hold.objects.get().state == "declined"
@@ -95,7 +94,7 @@ def test_an_opening_that_holds_nothing(market: Market, lose_answers: LoseAnswers
         output_millitokens=0, request_millitokens=0, effective_at=now, created_by=None, now=now,
     )  # fmt: skip
     lose_answers("open_calls")
-    assert market.post(PATH, {"model": CHAT, "messages": MESSAGES})[0] == 200
+    assert market.post(CHAT_PATH, GOOD)[0] == 200
     assert Call.objects.get().status == "succeeded"
     assert not Hold.objects.exists()
 
@@ -111,7 +110,7 @@ def test_openings_of_one_commit_are_each_found_again(
 
     def post() -> None:
         start.wait()
-        statuses.append(market.post(PATH, {"model": CHAT, "messages": MESSAGES})[0])
+        statuses.append(market.post(CHAT_PATH, GOOD)[0])
 
     threads = [threading.Thread(target=post) for _number in range(crowd)]
     for thread in threads:
@@ -130,7 +129,7 @@ def test_openings_of_one_commit_are_each_found_again(
 def test_a_closing_charges_once(market: Market, lose_answers: LoseAnswers) -> None:
     sizes = lose_answers("close_calls", times=2)
     before = market.spendable
-    status, headers, answer = market.post(PATH, {"model": CHAT, "messages": MESSAGES})
+    status, headers, answer = market.post(CHAT_PATH, GOOD)
     assert (status, sizes) == (200, [1, 1, 1])
     assert answer["usage"]["cost_tokens"] == headers["x-tokenworks-cost"] == "6.4"
     assert market.spendable == before - FAKE_CALL_COST
