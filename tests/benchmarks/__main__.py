@@ -1,4 +1,4 @@
-"""``make bench`` (``python -m tests.benchmarks``): everything on a throw-away, durable PostgreSQL.
+"""``make bench`` (``python -m tests.benchmarks``): each part on a durable PostgreSQL of its own.
 
 ``--only gateway|ledger|reconciliation|pages`` measures a part, ``--quick`` tries it out without
 good figures.
@@ -8,6 +8,7 @@ import argparse
 import os
 import secrets
 import signal
+import subprocess
 import sys
 import tempfile
 from base64 import urlsafe_b64encode
@@ -32,7 +33,18 @@ def main() -> None:
     arguments = parser.parse_args()
     # So that being terminated stops the servers too.
     signal.signal(signal.SIGTERM, lambda *_received: sys.exit(1))
-    parts = [arguments.only] if arguments.only else list(PARTS)
+    if arguments.only:
+        _measure_one(arguments.only, quick=arguments.quick)
+        return
+    # A database for each: what one leaves behind, another would count or stumble over.
+    for part in PARTS:
+        quick = ["--quick"] if arguments.quick else []
+        subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks", "--only", part, *quick], check=True
+        )
+
+
+def _measure_one(part: str, *, quick: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="tokenworks-bench-") as folder:
         # Only traversal: the database server's own user must reach its folder inside.
         Path(folder).chmod(0o711)
@@ -41,11 +53,10 @@ def main() -> None:
         server.start()
         try:
             pin_family(server.pid, OTHER_CORES)
-            print(f"{describe_machine()}; {measure_syncs(Path(folder)):,.0f} disk syncs/s alone")
+            print(f"\n{describe_machine()}; {measure_syncs(Path(folder)):,.0f} disk syncs/s alone")
             upstream_port = free_port()
             _set_up_django(Path(folder), server, upstream_port)
-            _measure(parts, server, upstream_port, quick=arguments.quick)
-            print(f"\nAt the end: {describe_machine()}")
+            _measure(part, server, upstream_port, quick=quick)
         finally:
             server.stop()
 
@@ -69,7 +80,7 @@ def _set_up_django(folder: Path, server: PostgresServer, upstream_port: int) -> 
     call_command("migrate", verbosity=0, interactive=False)
 
 
-def _measure(parts: list[str], server: PostgresServer, upstream_port: int, *, quick: bool) -> None:
+def _measure(part: str, server: PostgresServer, upstream_port: int, *, quick: bool) -> None:
     # Their models can be imported only now that Django is set up.
     from tests.benchmarks.full_run import measure_full_run
     from tests.benchmarks.gateway_speed import measure_gateway
@@ -77,23 +88,23 @@ def _measure(parts: list[str], server: PostgresServer, upstream_port: int, *, qu
     from tests.benchmarks.shared_commits import measure_shared_commits
     from tests.benchmarks.write_door import measure_write_door
 
-    if "gateway" in parts:
-        measure_gateway(
-            server,
-            upstream_port=upstream_port,
-            seconds=2 if quick else 8,
-            repeats=1 if quick else 3,
-        )
-    if "ledger" in parts:
-        owner = measure_write_door(operations=320 if quick else 3200)
-        measure_shared_commits(server, owner=owner, seconds=1 if quick else 4)
-    if "reconciliation" in parts:
-        sizes = [2_000, 10_000] if quick else [10_000, 100_000, 1_000_000]
-        measure_full_run(sizes=sizes, wallets=100 if quick else 1_000)
-    if "pages" in parts:
-        if quick:
+    match part:
+        case "gateway":
+            measure_gateway(
+                server,
+                upstream_port=upstream_port,
+                seconds=2 if quick else 8,
+                repeats=1 if quick else 3,
+            )
+        case "ledger":
+            owner = measure_write_door(operations=320 if quick else 3200)
+            measure_shared_commits(server, owner=owner, seconds=1 if quick else 4)
+        case "reconciliation":
+            sizes = [2_000, 10_000] if quick else [10_000, 100_000, 1_000_000]
+            measure_full_run(sizes=sizes, wallets=100 if quick else 1_000)
+        case "pages" if quick:
             measure_pages(calls=20_000, services=20, requests=20)
-        else:
+        case "pages":
             measure_pages(calls=1_000_000, services=100, requests=100)
 
 
