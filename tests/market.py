@@ -23,8 +23,9 @@ def give_tokens(
     reference: str = "trial:test",
     now: datetime | None = None,
     expires_at: datetime | None = None,
+    scope: str = "",
 ) -> Lot:
-    """A grant lot in the organisation's general live wallet."""
+    """A grant lot in the organisation's live wallet of this scope, the general one by default."""
     return ledger.grant_lot(
         owner_key=organisation.public_id,
         unit="live",
@@ -33,6 +34,7 @@ def give_tokens(
         face_millitokens=millitokens,
         debits=[("promotion", "operator", millitokens)],
         expires_at=expires_at,
+        scope=scope,
         now=now or utc_now(),
     ).lot
 

@@ -283,10 +283,7 @@ def test_tokens_for_another_service_are_not_in_the_balance(
 ) -> None:
     give_tokens(globex, 1_500_000)
     for scope, amount in (("service:svc_other", 10**9), ("modality:chat", 100_000)):
-        ledger.grant_lot(
-            owner_key=globex.public_id, unit="live", reference=scope, kind="grant", scope=scope,
-            face_millitokens=amount, debits=[("promotion", "operator", amount)], now=utc_now(),
-        )  # fmt: skip
+        give_tokens(globex, amount, scope=scope, reference=scope)
     market.secret = make_key(globex)[1]
     _status, headers, _answer = market.post(CHAT_PATH, GOOD)
     assert headers["x-tokenworks-balance"] == "1593.6"

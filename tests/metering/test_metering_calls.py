@@ -8,6 +8,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from accounts.models import Organisation
+from marketplace.catalog.models import Provider
 from marketplace.ledger import selectors as ledger
 from marketplace.ledger.models import Hold, Wallet
 from marketplace.metering import selectors
@@ -114,6 +115,8 @@ def test_a_batch_is_decided_one_by_one(meter: Meter, globex: Organisation) -> No
 
 def test_a_call_can_be_closed_elsewhere(meter: Meter) -> None:
     opened = meter.open()
+    # What is agreed later does not touch a call that is running.
+    Provider.objects.update(commission_basis_points=5000)
     for found in (
         selectors.get_opened_call(public_id=opened.public_id),
         selectors.get_opened_call(hold_id=opened.hold_id),
@@ -121,6 +124,7 @@ def test_a_call_can_be_closed_elsewhere(meter: Meter) -> None:
         assert (found.call_pk, found.hold_id, found.price) == (
             opened.call_pk, opened.hold_id, opened.price,
         )  # fmt: skip
+        assert found.commission_basis_points == opened.commission_basis_points == 1000
     event: dict[str, Any] = {"event_source": "provider:prv_1", "event_id": "e1"}
     assert meter.close(found, **event).outcome == "closed"
     # The same event for another call, or with other quantities, is not that event.

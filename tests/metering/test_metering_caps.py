@@ -86,6 +86,15 @@ def test_a_cap_in_total_knows_no_zone(meter: Meter) -> None:
     assert open_at(at("2027-10-07T12:00")) == "declined"
 
 
+def test_a_month_that_began_in_the_east_is_as_long_as_it_is_there() -> None:
+    """Shanghai's October, begun on the last day of September in UTC, has its 31 days."""
+    begun, ends = at("2026-09-30T16:00"), at("2026-10-31T16:00")
+    further_east = get_zone("Pacific/Kiritimati")
+    before = ends - timedelta(minutes=1)
+    assert running_period("month", further_east, before, last=begun) == begun
+    assert running_period("month", further_east, ends, last=begun) == at("2026-10-31T10:00")
+
+
 @pytest.mark.parametrize(
     ("last", "now"),
     [

@@ -3,16 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from accounts.models import Organisation
-from marketplace.ledger import services as ledger_services
-from marketplace.ledger.models import Hold
+from marketplace.ledger.models import Hold, Wallet
 from marketplace.metering import services as metering
 from marketplace.metering.models import Call
 from portal.kernel.clock import utc_now
 from portal.kernel.public_ids import new_public_id
 from tests.cast import make_key
 from tests.market import give_tokens
-from tests.metering.books import everything, wallet, wallet_of
+from tests.metering.books import COST, everything, wallet, wallet_of
 from tests.metering.conftest import Meter
 
 
@@ -87,10 +88,50 @@ def test_an_answer_is_shortened_to_what_fits_the_call(meter: Meter, globex: Orga
     """Tokens that are for another service pay for nothing here."""
     give_tokens(globex, 40_000)
     for scope, amount in (("service:svc_other", 10**9), ("modality:chat", 20_000)):
-        ledger_services.grant_lot(
-            owner_key=globex.public_id, unit="live", reference=scope, kind="grant", scope=scope,
-            face_millitokens=amount, debits=[("promotion", "operator", amount)], now=utc_now(),
-        )  # fmt: skip
+        give_tokens(globex, amount, scope=scope, reference=scope)
     _key, poor = make_key(globex)
     opened = meter.open(key=meter.authenticated(poor), least_completion_tokens=16)
     assert (opened.completion_tokens, opened.held_millitokens) == (50, 60_000)
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_an_answer_is_not_shortened_below_the_least(
+    meter: Meter, globex: Organisation, left: int
+) -> None:
+    """With one millitoken less than the prompt and the least answer cost, nothing is held."""
+    give_tokens(globex, 100 * 200 + 16 * 800 - left)
+    theirs = meter.authenticated(make_key(globex)[1])
+    request = meter.request(key=theirs, least_completion_tokens=16)
+    [result] = metering.open_calls([request], now=utc_now())
+    assert result.outcome == ("declined" if left else "opened")
+    assert wallet_of(globex).held_millitokens == (0 if left else 32_800)
+
+
+def test_a_refusal_that_is_asked_for_again_holds_nothing(
+    meter: Meter, globex: Organisation
+) -> None:
+    """Not even a shorter answer, though there are tokens by now."""
+    theirs = meter.authenticated(make_key(globex)[1])
+    request = meter.request(key=theirs, call_id=new_public_id("call"), least_completion_tokens=16)
+    [first] = metering.open_calls([request], now=utc_now())
+    give_tokens(globex, 60_000)
+    before = everything()
+    [again] = metering.open_calls([request], now=utc_now())
+    assert again == replace(first, replayed=True)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("kind", ["service", "provider", "modality"])
+def test_tokens_of_a_fitting_scope_pay_for_the_call(
+    meter: Meter, globex: Organisation, kind: str
+) -> None:
+    scopes = {
+        "service": f"service:{meter.service.public_id}",
+        "provider": f"provider:{meter.service.provider.public_id}",
+        "modality": "modality:chat",
+    }
+    give_tokens(globex, 100_000, scope=scopes[kind])
+    opened = meter.open(key=meter.authenticated(make_key(globex)[1]))
+    assert meter.close(opened).cost_millitokens == COST
+    paid_by = Wallet.objects.get(owner_key=globex.public_id, scope=scopes[kind])
+    assert paid_by.posted_millitokens == 100_000 - COST

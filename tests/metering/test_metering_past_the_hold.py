@@ -14,6 +14,7 @@ from marketplace.ledger.models import Hold
 from marketplace.metering import selectors
 from marketplace.metering import services as metering
 from marketplace.metering.models import Call, UsageCharge, UsageEvent
+from marketplace.metering.services import sweeping
 from portal.kernel.clock import utc_now
 from tests.cast import make_key
 from tests.databases import CommittedDatabase
@@ -153,3 +154,37 @@ def test_a_sweep_that_died_half_way_is_made_good(meter: Meter) -> None:
     ledger_services.expire_holds(now=later)
     assert metering.sweep_open_calls(now=later) == 1
     assert Call.objects.get(pk=opened.call_pk).status == "lost"
+
+
+def test_calls_that_hold_nothing_are_given_up_after_their_time(
+    meter: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that are due, however many go into one batch; not one that may still be running."""
+    monkeypatch.setattr(sweeping, "BATCH", 2)
+    now = utc_now()
+    free = {"prompt_tokens": 0, "completion_tokens": 0}
+    due = [meter.open(now=now - metering.longest_call() - timedelta(seconds=1), **free)
+           for _number in range(5)]  # fmt: skip
+    meter.open(now=now - metering.longest_call() + timedelta(seconds=1), **free)
+    assert metering.sweep_open_calls(now=now) == 5
+    lost = Call.objects.filter(status="lost", error_code="process_lost", cost_millitokens=0)
+    assert set(lost.values_list("pk", flat=True)) == {call.call_pk for call in due}
+    assert Call.objects.filter(status="open").count() == 1
+
+
+def test_a_call_that_is_closed_under_the_sweeps_hands_stays_closed(meter: Meter) -> None:
+    """Between being found and being marked as lost, its usage is reported."""
+    opened = meter.open()
+    later = utc_now() + timedelta(hours=1)
+    closed: list[str] = []
+
+    def report_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("UPDATE") and "process_lost" in str(params) and not closed:
+            closed.append(meter.close(opened, now=later).outcome)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(report_first):
+        assert metering.sweep_open_calls(now=later) == 0
+    assert closed == ["closed"]
+    call = Call.objects.get()
+    assert (call.status, call.cost_millitokens) == ("succeeded", COST)

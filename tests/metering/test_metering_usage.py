@@ -155,6 +155,8 @@ def test_earnings_and_figures(meter: Meter) -> None:
     assert report.services[0].share_by_day == [30 * 5400]
     assert selectors.list_provider_calls(provider).count() == 40
     assert selectors.list_provider_calls(provider, status="failed", since=NOON).count() == 10
+    assert selectors.list_provider_calls(provider, service=meter.service.public_id).count() == 40
+    assert not selectors.list_provider_calls(provider, service="svc_unknown").exists()
     assert not selectors.list_provider_calls(make_provider("Rival")).exists()
     figures = selectors.get_service_figures([meter.service.pk], now=NOON)[meter.service.pk]
     assert (figures.calls, figures.success_per_mille, figures.first_token_ms) == (40, 750, 50)
@@ -249,6 +251,8 @@ def test_list_and_receipt(meter: Meter, globex: Organisation) -> None:
     assert selectors.list_calls(meter.acme, since=NOON + timedelta(minutes=1)).count() == 2
     assert selectors.list_calls(meter.acme, until=NOON + timedelta(minutes=1)).count() == 1
     assert selectors.list_calls(meter.acme, service=meter.service.public_id).count() == 3
+    assert selectors.list_calls(meter.acme, service="svc_unknown").count() == 0
+    assert selectors.list_calls(meter.acme, api_key=meter.key.public_id).count() == 3
     assert selectors.list_calls(meter.acme, api_key="key_unknown").count() == 0
     assert selectors.list_calls(globex).count() == 0
     found = selectors.get_call(meter.acme, calls[0].public_id)

@@ -1,11 +1,15 @@
-"""The indexes of the call lists come and go with their migration, while calls are written."""
+"""Migrations can be taken back and repeated while the site has calls, and keep what they said."""
 
 from typing import Any
 
 from django.core.management import call_command
 from django.db import connection
 
+from marketplace.catalog.models import Provider
 from marketplace.metering.models import Call
+from portal.kernel.clock import utc_now
+from tests.databases import CommittedDatabase
+from tests.metering.conftest import Meter
 
 NEW_INDEXES = {
     "calls_by_time",
@@ -32,3 +36,17 @@ def test_the_migration_can_be_taken_back_and_repeated(committed_db: Any) -> None
     call_command("migrate", "metering", verbosity=0)
     assert list_indexes() >= NEW_INDEXES
     assert "calls_in_doubt" not in list_indexes()
+
+
+def test_calls_that_still_run_get_the_commission_of_now(
+    committed_db: CommittedDatabase, meter: Meter
+) -> None:
+    """What is closed was divided already: no rate is made up for it."""
+    running, lost, closed = meter.open(), meter.open(), meter.open()
+    meter.close(closed)
+    Call.objects.filter(pk=lost.call_pk).update(status="lost", ended_at=utc_now())
+    call_command("migrate", "metering", "0004", verbosity=0)
+    Provider.objects.update(commission_basis_points=700)
+    call_command("migrate", "metering", verbosity=0)
+    rates = dict(Call.objects.values_list("pk", "commission_basis_points"))
+    assert rates == {running.call_pk: 700, lost.call_pk: 700, closed.call_pk: 0}
