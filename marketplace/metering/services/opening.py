@@ -39,7 +39,7 @@ def open_calls(requests: Sequence[OpenCall], *, now: datetime) -> list[OpenResul
         _place_holds([attempt for attempt in attempts if attempt.amount], now)
         shrunk = [attempt for attempt in attempts if _shrink(attempt)]
         _place_holds(shrunk, now)
-        fresh = [a for a in attempts if not (a.hold and (a.hold.replayed or a.is_conflict))]
+        fresh = [attempt for attempt in attempts if not (attempt.hold and attempt.hold.replayed)]
         pks = _insert_calls(fresh, now)
         return [_conclude(attempt, pks, now) for attempt in attempts]
 
