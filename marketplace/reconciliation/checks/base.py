@@ -15,7 +15,7 @@ from marketplace.reconciliation.snapshot import fetch_rows
 # others. A damage that shows in every row would else fill the memory, and nobody's day is longer.
 MOST_DIFFERENCES = 1000
 # What a column of this room's tables takes; a damaged row can make any sum.
-MOST_AT_STAKE = 2**63 - 1
+MOST_STORED = 2**63 - 1
 _LONGEST_SUBJECT = 160
 
 
@@ -91,7 +91,7 @@ def find_differences(
             found.append(Difference(f"more:{kind}", shown, action=Action.FINDING))
             break
         subject = str(row.pop("subject"))[:_LONGEST_SUBJECT]
-        at_stake = min(abs(int(row.pop("at_stake") or 0)), MOST_AT_STAKE)
+        at_stake = min(abs(int(row.pop("at_stake") or 0)), MOST_STORED)
         wallet_pk = row.pop("wallet_id")
         figures = {name: None if value is None else str(value) for name, value in row.items()}
         found.append(Difference(subject, figures, at_stake, wallet_pk, action))
