@@ -6,6 +6,9 @@ from typing import Any
 
 from django.db import connection
 
+from accounts.models import Organisation
+from marketplace.ledger import services as ledger
+from marketplace.ledger.models import Wallet
 from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Run
 from portal.kernel import immutability
@@ -19,6 +22,45 @@ def run_once(**options: Any) -> Run:
 def run_twice(**options: Any) -> Run:
     run_once(**options)
     return run_once(**options)
+
+
+def grant(owner: Organisation, face: int, *, reference: str, **more: Any) -> None:
+    """Live tokens for the general wallet, unless ``more`` says otherwise."""
+    terms: dict[str, Any] = {
+        "owner_key": owner.public_id,
+        "unit": "live",
+        "reference": reference,
+        "kind": "grant",
+        "face_millitokens": face,
+        "debits": [("promotion", "operator", face)],
+        "now": utc_now(),
+    }
+    ledger.grant_lot(**(terms | more))
+
+
+def raise_posted(wallet: Wallet, by: int = 5) -> None:
+    """A balance that no entry explains."""
+    inject(
+        "UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + %s WHERE id = %s",
+        by, wallet.pk,
+    )  # fmt: skip
+
+
+def raise_held(wallet: Wallet, by: int = 77) -> None:
+    """A reservation that no hold explains: repaired by rule."""
+    inject(
+        "UPDATE ledger_wallet SET held_millitokens = held_millitokens + %s WHERE id = %s",
+        by, wallet.pk,
+    )  # fmt: skip
+
+
+def change_first_charge(by: int) -> None:
+    """Not what was captured, then."""
+    inject(
+        "UPDATE metering_usagecharge SET amount_millitokens = amount_millitokens + %s"
+        " WHERE id = (SELECT MIN(id) FROM metering_usagecharge)",
+        by,
+    )
 
 
 def inject(sql: str, *parameters: Any) -> None:

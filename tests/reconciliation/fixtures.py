@@ -17,6 +17,7 @@ from tests.billing.shop import deliver, make_pack, open_order, pay
 from tests.cast import make_key
 from tests.market import give_tokens, make_call, open_call
 from tests.partners.test_usage_events import event, outcomes, place_holds, report
+from tests.reconciliation.book import grant
 
 
 @pytest.fixture
@@ -45,17 +46,17 @@ def busy(
     rhine_api: ApiClient,
 ) -> Wallet:
     """And an order, a cap, a scoped wallet, test tokens, an expired lot, direct calls, a reversal,
-    a late charge, a call beyond its hold, and another tenant."""
+    a late charge, a call beyond its hold, an adjustment, and another tenant."""
     now = utc_now()
     _order, session = open_order(acme, make_pack())
     deliver(*pay(session))
     capped = make_key(acme, cap_millitokens=10**9, cap_period="month")[1]
     make_call(capped, rhine_service)
     open_call(capped, rhine_service)
-    _grant(acme, 700_000, scope=f"service:{rhine_service.public_id}", reference="scoped")
+    grant(acme, 700_000, scope=f"service:{rhine_service.public_id}", reference="scoped")
     make_call(key, rhine_service, prompt_tokens=900, completion_tokens=900)
-    _grant(acme, 1000, unit="test", reference="trial-of-test")
-    _grant(acme, 5000, reference="short", expires_at=now + timedelta(seconds=1))
+    grant(acme, 1000, unit="test", reference="trial-of-test")
+    grant(acme, 5000, reference="short", expires_at=now + timedelta(seconds=1))
     give_tokens(acme, 10**6, reference="long", expires_at=now + timedelta(days=90))
     ledger.expire_lots(now=now + timedelta(seconds=2))
     _report_direct_calls(acme, rhine_api, rhine_service)
@@ -66,21 +67,23 @@ def busy(
     _close_late(open_call(key, rhine_service, lasts=timedelta(microseconds=1)))
     give_tokens(globex, 1_000_000)
     _close(open_call(make_key(globex)[1], rhine_service), completion_tokens=2000)
+    operator, unexplained = ("promotion", "operator"), ("suspense", "operator")
+    _adjust("there", operator, unexplained)
+    _adjust("back", unexplained, operator)
     metering.roll_up_usage(now=utc_now())
     return Wallet.objects.get(pk=book.pk)
 
 
-def _grant(owner: Organisation, face: int, *, reference: str, **more: Any) -> None:
-    terms: dict[str, Any] = {
-        "owner_key": owner.public_id,
-        "unit": "live",
-        "reference": reference,
-        "kind": "grant",
-        "face_millitokens": face,
-        "debits": [("promotion", "operator", face)],
-        "now": utc_now(),
-    }
-    ledger.grant_lot(**(terms | more))
+def _adjust(key: str, debit: tuple[str, str], credit: tuple[str, str]) -> None:
+    ledger.post_transaction(
+        kind="adjustment",
+        unit="live",
+        idempotency_scope="staff",
+        idempotency_key=key,
+        moves=[ledger.Move(debit, credit, 7)],
+        reason="a decision, and its way back",
+        now=utc_now(),
+    )
 
 
 def _report_direct_calls(tenant: Organisation, provider_api: ApiClient, service: Service) -> None:

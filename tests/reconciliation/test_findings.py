@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from django.core import mail
-from django.db import connection, transaction
+from django.db import connection
 
 from accounts.models import AuditEvent, User
 from accounts.services import SYSTEM_ACTOR
+from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Freeze, Wallet
 from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Finding, FindingState, Run, WalletProof
@@ -24,7 +25,14 @@ from portal.kernel.clock import utc_now
 from tests.cast import make_person
 from tests.databases import CommittedDatabase
 from tests.kernel.receiver import SECRET, Receiver
-from tests.reconciliation.book import inject, run_once, run_twice
+from tests.reconciliation.book import (
+    change_first_charge,
+    inject,
+    raise_held,
+    raise_posted,
+    run_once,
+    run_twice,
+)
 
 pytest_plugins = [
     "tests.kernel.fixtures",
@@ -48,10 +56,6 @@ def hook(receiver: Receiver, settings: Any) -> Receiver:
     return receiver
 
 
-def damage() -> None:
-    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5")
-
-
 def announce(**later: int) -> int:
     return services.announce_findings(now=utc_now() + timedelta(**later))
 
@@ -61,7 +65,7 @@ def test_staff_are_told_once_when_a_finding_opens(
 ) -> None:
     wei = make_person("wei@market.example", is_staff=True, language="zh-hans")
     everybody = sorted(User.objects.filter(is_staff=True).values_list("email", flat=True))
-    damage()
+    raise_posted(book)
     run_once()
     assert announce() == 0  # seen once only
     run_once()
@@ -91,7 +95,7 @@ def test_staff_are_told_once_when_a_finding_opens(
 def test_who_could_not_be_told_is_told_later(
     book: Wallet, staff: User, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    damage()
+    raise_posted(book)
     run_twice()
     hook.status = 500
 
@@ -112,8 +116,7 @@ def test_who_could_not_be_told_is_told_later(
 
 
 def test_what_a_rule_repairs_is_not_told(book: Wallet, staff: User) -> None:
-    inject("UPDATE ledger_wallet SET held_millitokens = held_millitokens + 77 WHERE id = %s",
-           book.pk)  # fmt: skip
+    raise_held(book)
     run_twice()
     assert Finding.objects.get().state == FindingState.RESOLVED
     assert announce() == 0
@@ -131,14 +134,14 @@ def test_nothing_is_told_from_inside_a_transaction(
         return original(*arguments)
 
     monkeypatch.setattr(notices, "_compose", note)
-    damage()
+    raise_posted(book)
     run_twice()
     announce()
     assert set(depths) == {False}
 
 
 def test_who_looks_after_a_finding_is_kept(book: Wallet, sam: User) -> None:
-    damage()
+    raise_posted(book)
     run_twice()
     finding = Finding.objects.get(check_number=1)
     services.acknowledge_finding(finding=finding, user=sam, actor=SYSTEM_ACTOR, now=utc_now())
@@ -153,14 +156,11 @@ def test_who_looks_after_a_finding_is_kept(book: Wallet, sam: User) -> None:
 def test_a_repair_that_fails_becomes_a_finding_and_stops_no_other(
     book: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from marketplace.ledger import services as ledger
-
     def fail(**_arguments: object) -> int:
         raise RuntimeError("no")
 
     monkeypatch.setattr(ledger, "free_stray_reservation", fail)
-    inject("UPDATE ledger_wallet SET held_millitokens = held_millitokens + 77 WHERE id = %s",
-           book.pk)  # fmt: skip
+    raise_held(book)
     inject("DELETE FROM metering_usagecharge WHERE id = (SELECT MIN(id) FROM metering_usagecharge)")
     run_twice()
     states = dict(Finding.objects.values_list("check_number", "state"))
@@ -187,12 +187,8 @@ def test_runs_that_meet_double_nothing(
 ) -> None:
     """Real processes at once, twice: one finding each, one freeze each, one repair."""
     held = Wallet.objects.get(pk=book.pk).held_millitokens
-    inject("UPDATE ledger_wallet SET held_millitokens = held_millitokens + 77 WHERE id = %s",
-           book.pk)  # fmt: skip
-    inject(
-        "UPDATE metering_usagecharge SET amount_millitokens = amount_millitokens - 1"
-        " WHERE id = (SELECT MIN(id) FROM metering_usagecharge)"
-    )
+    raise_held(book)
+    change_first_charge(by=-1)
     for _turn in range(2):
         crowd = [start_run(committed_db) for _number in range(4)]
         for process in crowd:
@@ -235,7 +231,7 @@ services.reconcile_balances(trigger="command", now=utc_now())
 def test_a_run_that_dies_leaves_nothing_wrong(
     book: Wallet, committed_db: CommittedDatabase, module: str, name: str
 ) -> None:
-    damage()
+    raise_posted(book)
     run_once()
     died = start_run(committed_db, DYING.format(module=module, name=name))
     died.communicate(timeout=60)
@@ -251,5 +247,4 @@ def test_a_run_that_dies_leaves_nothing_wrong(
     run_once()
     assert set(Finding.objects.values_list("state", flat=True)) == {FindingState.OPEN}
     assert Wallet.objects.get(pk=book.pk).frozen
-    with transaction.atomic():
-        assert Freeze.objects.count() == Finding.objects.filter(froze_wallet=True).count()
+    assert Freeze.objects.count() == Finding.objects.filter(froze_wallet=True).count()

@@ -2,15 +2,13 @@
 book raises nothing. Clones of the database, since the snapshot reads what is committed."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection
 
 from accounts.models import Organisation, User
 from accounts.services import SYSTEM_ACTOR
 from marketplace.catalog.models import Service
-from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Entry, Hold, Lot, Wallet
 from marketplace.ledger.selectors import get_balance
 from marketplace.metering import services as metering
@@ -19,7 +17,14 @@ from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Finding, FindingState
 from portal.kernel.clock import utc_now
 from tests.market import give_tokens, open_call
-from tests.reconciliation.book import inject, run_twice
+from tests.reconciliation.book import (
+    change_first_charge,
+    grant,
+    inject,
+    raise_held,
+    raise_posted,
+    run_twice,
+)
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -30,13 +35,6 @@ def test_a_healthy_book_raises_nothing(book: Wallet) -> None:
     assert not Finding.objects.exists()
     assert [row["differences"] for row in run.checks] == [0] * len(run.checks)
     assert run.error == ""
-
-
-def _raise_posted(wallet: Wallet) -> None:
-    inject(
-        "UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5 WHERE id = %s",
-        wallet.pk,
-    )
 
 
 def _break_chain(wallet: Wallet) -> None:
@@ -69,17 +67,14 @@ def _shrink_a_lot(wallet: Wallet) -> None:
     )
 
 
-def _charge_less_than_captured(wallet: Wallet) -> None:
-    inject(
-        "UPDATE metering_usagecharge SET amount_millitokens = amount_millitokens - 1"
-        " WHERE id = (SELECT MIN(id) FROM metering_usagecharge)"
-    )
+def _charge_less_than_captured(_wallet: Wallet) -> None:
+    change_first_charge(by=-1)
 
 
 @pytest.mark.parametrize(
     ("number", "drift"),
     [
-        (1, _raise_posted),
+        (1, raise_posted),
         (2, _break_chain),
         (2, _lose_an_entry),
         (2, _skip_a_number),
@@ -109,15 +104,7 @@ def test_a_drift_is_found_and_the_wallet_frozen(
 
 
 def test_entries_that_join_two_units_are_found(book: Wallet, acme: Organisation) -> None:
-    ledger.grant_lot(
-        owner_key=acme.public_id,
-        unit="test",
-        reference="test-grant",
-        kind="grant",
-        face_millitokens=1000,
-        debits=[("promotion", "operator", 1000)],
-        now=utc_now(),
-    )
+    grant(acme, 1000, unit="test", reference="test-grant")
     inject(
         "UPDATE ledger_entry SET debit_account_id ="
         " (SELECT id FROM ledger_account WHERE kind = 'promotion' AND unit = 'test')"
@@ -140,9 +127,7 @@ def test_an_empty_transaction_is_found(book: Wallet) -> None:
 
 def test_a_stray_reservation_is_freed(book: Wallet) -> None:
     held = book.held_millitokens
-    inject(
-        "UPDATE ledger_wallet SET held_millitokens = held_millitokens + 77 WHERE id = %s", book.pk
-    )
+    raise_held(book)
     run_twice()
     book.refresh_from_db()
     assert book.held_millitokens == held
@@ -176,9 +161,8 @@ def test_an_overdue_lot_goes_to_breakage(acme: Organisation, book: Wallet) -> No
     assert run_twice().equation["live"]["gap"] == "0"
 
 
-def _long_ago() -> object:
-    moment = utc_now() - timedelta(hours=1)
-    return moment if connection.vendor == "postgresql" else moment.replace(tzinfo=None)
+def _long_ago() -> datetime:
+    return utc_now() - timedelta(hours=1)
 
 
 def test_lost_calls_are_told_once_per_service_and_day(book: Wallet, sam: User) -> None:
@@ -197,12 +181,9 @@ def test_lost_calls_are_told_once_per_service_and_day(book: Wallet, sam: User) -
 
 
 def test_what_is_seen_once_only_is_forgotten(book: Wallet) -> None:
-    _raise_posted(book)
+    raise_posted(book)
     services.reconcile_balances(trigger="command", now=utc_now())
     assert Finding.objects.filter(state=FindingState.SUSPECTED).exists()
-    inject(
-        "UPDATE ledger_wallet SET posted_millitokens = posted_millitokens - 5 WHERE id = %s",
-        book.pk,
-    )
+    raise_posted(book, by=-5)
     services.reconcile_balances(trigger="command", now=utc_now())
     assert not Finding.objects.exists()

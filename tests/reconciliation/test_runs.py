@@ -17,24 +17,15 @@ from marketplace.reconciliation.snapshot import fetch_rows, open_snapshot
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError
 from tests.market import make_call
-from tests.reconciliation.book import inject, run_twice
+from tests.reconciliation.book import raise_held, raise_posted, run_twice
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
 pytestmark = pytest.mark.usefixtures("committed_db")
 
 
-def raise_posted(wallet: Wallet) -> None:
-    inject(
-        "UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5 WHERE id = %s",
-        wallet.pk,
-    )
-
-
 def test_repairs_stop_at_the_cap(book: Wallet, settings: Any) -> None:
     settings.RECONCILE_MAX_REPAIRS = 0
-    inject(
-        "UPDATE ledger_wallet SET held_millitokens = held_millitokens + 77 WHERE id = %s", book.pk
-    )
+    raise_held(book)
     held = Wallet.objects.get(pk=book.pk).held_millitokens
     run_twice()
     assert Wallet.objects.get(pk=book.pk).held_millitokens == held

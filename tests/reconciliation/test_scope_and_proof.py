@@ -6,14 +6,20 @@ import pytest
 
 from accounts.models import Organisation
 from marketplace.catalog.models import Service
-from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Wallet
-from marketplace.reconciliation import services
-from marketplace.reconciliation.checks import base
+from marketplace.reconciliation import services, tasks
+from marketplace.reconciliation.checks import BY_NUMBER, base
 from marketplace.reconciliation.models import Finding, FindingState, Run, RunKind, WalletProof
 from portal.kernel.clock import utc_now
 from tests.market import give_tokens, make_call
-from tests.reconciliation.book import inject, run_once, run_twice
+from tests.reconciliation.book import (
+    change_first_charge,
+    grant,
+    inject,
+    raise_posted,
+    run_once,
+    run_twice,
+)
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -78,15 +84,13 @@ def test_each_wallet_has_its_equation_in_full_runs(
 
 def test_a_gap_stays_in_the_equation_until_it_is_mended(book: Wallet) -> None:
     run_once()
-    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5 WHERE id = %s",
-           book.pk)  # fmt: skip
+    raise_posted(book)
     for _turn in range(3):
         run = run_once()
         assert run.equation["live"]["gap"] == "5"
         assert WalletProof.objects.get(run=run).gap_millitokens == 5
     assert Finding.objects.filter(check_number=5, subject="equation:live").exists()
-    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens - 5 WHERE id = %s",
-           book.pk)  # fmt: skip
+    raise_posted(book, by=-5)
     assert run_once().equation["live"]["gap"] == "0"
 
 
@@ -124,18 +128,10 @@ def test_without_a_full_run_a_light_one_looks_at_everything(book: Wallet) -> Non
     assert {row["number"]: row["examined"] for row in light.checks}[5] == 3
 
 
-def lose_old_charge() -> None:
-    """Something that a light run will not look at again."""
-    inject(
-        "UPDATE metering_usagecharge SET amount_millitokens = amount_millitokens - 1"
-        " WHERE id = (SELECT MIN(id) FROM metering_usagecharge)"
-    )
-
-
 def test_a_light_run_forgets_nothing_that_it_could_not_see(book: Wallet) -> None:
     make_old()
     run_once()
-    lose_old_charge()
+    change_first_charge(by=-1)  # which a light run does not look at again
     run_once(kind=RunKind.LIGHT)
     assert not Finding.objects.exists()
     run_once()
@@ -149,13 +145,10 @@ def test_a_light_run_forgets_nothing_that_it_could_not_see(book: Wallet) -> None
 
 def test_a_light_run_forgets_what_it_could_have_seen(book: Wallet) -> None:
     run_once()
-    lose_old_charge()  # it is recent here
+    change_first_charge(by=-1)
     run_once(kind=RunKind.LIGHT)
     assert Finding.objects.filter(state=FindingState.SUSPECTED).exists()
-    inject(
-        "UPDATE metering_usagecharge SET amount_millitokens = amount_millitokens + 1"
-        " WHERE id = (SELECT MIN(id) FROM metering_usagecharge)"
-    )
+    change_first_charge(by=1)
     run_once(kind=RunKind.LIGHT)
     assert not Finding.objects.exists()
 
@@ -163,16 +156,14 @@ def test_a_light_run_forgets_what_it_could_have_seen(book: Wallet) -> None:
 def test_a_check_that_fails_takes_no_other_with_it(
     book: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from marketplace.reconciliation.checks import BY_NUMBER
-
     def fail(*_arguments: object) -> None:
         raise OverflowError("bigint out of range")
 
-    lose_old_charge()
+    change_first_charge(by=-1)
     run_once()
     before = Finding.objects.filter(check_number=9).count()
     monkeypatch.setitem(BY_NUMBER[9].__dict__, "examine", fail)
-    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5")
+    raise_posted(book)
     run = run_once()
     assert "check 9: OverflowError" in run.error
     assert run.finished_at is not None
@@ -202,7 +193,7 @@ def test_a_damage_in_every_row_fills_no_memory(
 
 def test_old_light_runs_are_deleted_unless_a_finding_names_them(book: Wallet) -> None:
     now = utc_now()
-    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5")
+    raise_posted(book)
     named = run_once(kind=RunKind.LIGHT)
     full = run_once()
     light = run_once(kind=RunKind.LIGHT)
@@ -214,14 +205,14 @@ def test_old_light_runs_are_deleted_unless_a_finding_names_them(book: Wallet) ->
     assert light != unnamed
 
 
-def test_the_nightly_run_looks_twice_by_itself(book: Wallet, monkeypatch) -> None:
-    from marketplace.reconciliation import tasks
-
+def test_the_nightly_run_looks_twice_by_itself(
+    book: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[dict[str, object]] = []
     monkeypatch.setattr(tasks.reconcile_fully, "apply_async", lambda **how: asked.append(how))
     tasks.reconcile_fully()
     assert asked == []
-    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5")
+    raise_posted(book)
     tasks.reconcile_fully()
     assert [how["kwargs"] for how in asked] == [{"again": False}]
     tasks.reconcile_fully(again=False)
@@ -231,15 +222,7 @@ def test_the_nightly_run_looks_twice_by_itself(book: Wallet, monkeypatch) -> Non
 
 
 def test_test_tokens_have_an_equation_of_their_own(book: Wallet, acme: Organisation) -> None:
-    ledger.grant_lot(
-        owner_key=acme.public_id,
-        unit="test",
-        reference="test-grant",
-        kind="grant",
-        face_millitokens=1000,
-        debits=[("promotion", "operator", 1000)],
-        now=utc_now(),
-    )
+    grant(acme, 1000, unit="test", reference="test-grant")
     terms = run_once().equation
     assert (terms["test"]["grant"], terms["test"]["closing"]) == ("1000", "1000")
     assert int(terms["live"]["closing"]) == book.posted_millitokens

@@ -8,7 +8,7 @@ from marketplace.ledger.models import Wallet
 from marketplace.reconciliation.models import Finding, RunKind
 from portal.kernel.clock import utc_now
 from tests.market import give_tokens
-from tests.reconciliation.book import inject, run_once
+from tests.reconciliation.book import inject, raise_posted, run_once
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -38,8 +38,7 @@ def test_a_sealed_healthy_book_raises_nothing(sealed: Wallet) -> None:
 
 @pytest.mark.parametrize("kind", RunKind.values)
 def test_a_balance_changed_since_the_seal_is_seen(sealed: Wallet, kind: str) -> None:
-    inject("UPDATE ledger_wallet SET posted_millitokens = posted_millitokens + 5 WHERE id = %s",
-           sealed.pk)  # fmt: skip
+    raise_posted(sealed)
     assert 1 in seen(kind)
 
 

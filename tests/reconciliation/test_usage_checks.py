@@ -17,7 +17,7 @@ from tests.api.client import ApiClient
 from tests.cast import make_key
 from tests.market import make_call
 from tests.partners.test_usage_events import event, outcomes, place_holds, report
-from tests.reconciliation.book import inject, run_once, run_twice
+from tests.reconciliation.book import drop_triggers, inject, run_once, run_twice
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
 NO_HOLD = f"hld_{'0' * 26}"
@@ -160,8 +160,6 @@ def test_what_was_received_was_charged_repeated_quarantined_or_rejected(
 
 
 def test_guards_that_are_gone_are_found(book: Wallet) -> None:
-    from tests.reconciliation.book import drop_triggers
-
     drop_triggers()
     run_twice()
     found = Finding.objects.filter(check_number=21)
