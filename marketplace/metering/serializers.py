@@ -62,7 +62,10 @@ class CallDetailSerializer(CallSerializer):
     cost_lines = serializers.SerializerMethodField()
     uncovered_tokens = TokensField(
         source="uncovered_millitokens",
-        help_text="What the call cost beyond its hold: borne by the market, not by you.",
+        help_text=(
+            "What the cost lines come to beyond `cost_tokens`: it did not leave your wallet, and "
+            "you do not owe it."
+        ),
     )
 
     @extend_schema_field(CostLineSerializer(many=True))

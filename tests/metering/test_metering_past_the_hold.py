@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.urls import reverse
 
-from accounts.models import Organisation
+from accounts.models import Organisation, User
 from marketplace.ledger import selectors as ledger
 from marketplace.ledger import services as ledger_services
 from marketplace.ledger.models import Hold
@@ -16,7 +17,7 @@ from marketplace.metering import services as metering
 from marketplace.metering.models import Call, UsageCharge, UsageEvent
 from marketplace.metering.services import sweeping
 from portal.kernel.clock import utc_now
-from tests.cast import make_key
+from tests.cast import make_key, signed_in
 from tests.databases import CommittedDatabase
 from tests.market import give_tokens
 from tests.metering.books import COST, everything, wallet
@@ -41,7 +42,7 @@ def test_a_lost_call_that_is_reported_late(meter: Meter) -> None:
     assert meter.close(opened, now=later).outcome == "replayed"
 
 
-def test_late_and_the_wallet_is_empty(meter: Meter) -> None:
+def test_late_and_the_wallet_is_empty(meter: Meter, ada: User) -> None:
     """The operator pays the provider, never the tenant, and the receipt says so."""
     opened = meter.open()
     later = utc_now() + timedelta(hours=1)
@@ -56,6 +57,11 @@ def test_late_and_the_wallet_is_empty(meter: Meter) -> None:
     provider = meter.service.provider.public_id
     assert ledger.get_account_balance(kind="payable", owner_key=provider, unit="live") == 5400
     assert wallet(meter).posted_millitokens == 10**9
+    address = reverse(
+        "metering:request", kwargs={"organisation": meter.acme.slug, "call": call.public_id}
+    )
+    receipt = signed_in(ada).get(address).content.decode()
+    assert "Of the cost above, 6 tokens were not taken from your wallet" in receipt
 
 
 def test_a_claim_beyond_hold_and_wallet_is_owed_to_nobody(
