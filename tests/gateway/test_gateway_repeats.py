@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError
 
 from accounts.models import Organisation
+from marketplace.catalog import selectors as catalog_selectors
 from marketplace.catalog import services as catalog
 from marketplace.gateway import calls
 from marketplace.ledger.models import Hold
@@ -17,6 +18,7 @@ from tests.cast import make_key
 from tests.gateway.market import CHAT_PATH, FAKE_CALL_COST, GOOD, Market
 from tests.gateway.raw_client import RawCall
 from tests.market import give_tokens
+from tests.partners.cast import make_live_service, make_provider
 
 LoseAnswers = Callable[..., list[int]]
 
@@ -25,7 +27,9 @@ LoseAnswers = Callable[..., list[int]]
 def lose_answers(monkeypatch: pytest.MonkeyPatch) -> LoseAnswers:
     """Commits of this name that are made, and then answered by an error, so many times."""
 
-    def lose(name: str, times: int = 1) -> list[int]:
+    def lose(
+        name: str, times: int = 1, meanwhile: Callable[[], object] = lambda: None
+    ) -> list[int]:
         work = getattr(calls, name)
         sizes: list[int] = []
 
@@ -33,6 +37,7 @@ def lose_answers(monkeypatch: pytest.MonkeyPatch) -> LoseAnswers:
             results = work(batch)
             sizes.append(len(batch))
             if len(sizes) <= times:
+                meanwhile()
                 raise OperationalError("the connection was lost")
             return results
 
@@ -97,6 +102,29 @@ def test_an_opening_that_holds_nothing(market: Market, lose_answers: LoseAnswers
     assert market.post(CHAT_PATH, GOOD)[0] == 200
     assert Call.objects.get().status == "succeeded"
     assert not Hold.objects.exists()
+
+
+def test_an_opening_keeps_its_service_when_a_cheaper_one_comes(
+    market: Market, lose_answers: LoseAnswers
+) -> None:
+    """The call goes to where its hold was placed for."""
+
+    def undercut() -> None:
+        make_live_service(
+            make_provider("Rival"),
+            market.chat.model,
+            endpoint_url=market.site.upstream.url,
+            prices={"input_millitokens": 100, "output_millitokens": 400},
+        )
+        catalog_selectors.forget_callable_services()
+
+    lose_answers("open_calls", meanwhile=undercut)
+    status, headers, _answer = market.post(CHAT_PATH, GOOD)
+    assert (status, headers["x-tokenworks-service"]) == (200, market.chat.handle)
+    call = Call.objects.get()
+    assert (call.service, call.cost_millitokens) == (market.chat, FAKE_CALL_COST)
+    assert market.post(CHAT_PATH, GOOD)[1]["x-tokenworks-service"] != market.chat.handle
+    market.assert_books_balance()
 
 
 def test_openings_of_one_commit_are_each_found_again(
