@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from drf_spectacular.validation import validate_schema
 
-from marketplace.partners.services import grants, hold_refusals, usage_reports
+from marketplace.partners.services import grants, hold_refusals, usage_answers
 from portal.kernel.errors import DomainError
 from portal.web.api_problems import PROBLEM_CODES
 from portal.web.api_schema import TAGS, get_document
@@ -145,7 +145,7 @@ def test_codes_of_direct_mode_are_explained() -> None:
         if isinstance(value, type)
         and issubclass(value, DomainError)
         and value.__module__ == module.__name__
-    } | set(usage_reports.REASONS)
+    } | set(usage_answers.REASONS)
 
     # Only items of a batch have this one; it is in the operation's description.
     refusals.discard("event_id_reused")

@@ -32,6 +32,36 @@ def test_a_hold_is_placed_once_per_key(
     assert balance_of(funded) == (10_000_000, 820_000)
 
 
+@pytest.mark.parametrize(
+    ("wish", "other"),
+    [
+        ({"amount": "100"}, {"amount": "101"}),
+        ({"max_quantities": MOST}, {"max_quantities": MOST | {"completion_tokens": 999}}),
+        ({"max_quantities": MOST}, {"max_quantities": MOST | {"prompt_tokens": 99}}),
+    ],
+)
+def test_a_key_stands_for_one_wish_on_one_grant(
+    funded: Organisation,
+    grant: str,
+    ada_api: ApiClient,
+    rhine_api: ApiClient,
+    rhine_service: Service,
+    wish: dict[str, Any],
+    other: dict[str, Any],
+) -> None:
+    second = ask_grant(ada_api, rhine_service).json()["token"]
+    held = rhine_api.post(HOLDS, {"grant": grant} | wish, idempotency_key="call-1")
+    before = balance_of(funded)
+
+    for body in ({"grant": grant} | other, {"grant": second} | wish):
+        refused = rhine_api.post(HOLDS, body, idempotency_key="call-1")
+        assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+
+    assert held.status_code == 201
+    assert Call.objects.count() == 1
+    assert balance_of(funded) == before
+
+
 @pytest.mark.parametrize("wish", [{"amount": "100"}, {"max_quantities": MOST}])
 def test_a_hold_is_the_same_again_after_the_price_changed(
     funded: Organisation,

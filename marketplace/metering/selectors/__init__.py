@@ -7,6 +7,7 @@ by index; neither gets slower or asks more often as calls pile up.
 from marketplace.metering.selectors.calls import (
     CostLine,
     FilterChoices,
+    describe_opened,
     get_call,
     get_filter_choices,
     get_first_call,
@@ -52,6 +53,7 @@ __all__ = [
     "Spend",
     "UsageGroup",
     "UsageReport",
+    "describe_opened",
     "get_burn_rate",
     "get_call",
     "get_filter_choices",

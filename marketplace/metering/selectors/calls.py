@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Organisation, User
 from marketplace.catalog.models import Provider, Service
-from marketplace.catalog.pricing import PriceSnapshot
 from marketplace.metering.commands import OpenedCall
 from marketplace.metering.models import Call, CallStatus, UsageTotal
 from portal.kernel.errors import NotFound
@@ -170,22 +169,20 @@ def get_opened_call(*, public_id: str = "", hold_id: str = "") -> OpenedCall:
     )
     if call is None:
         raise NotFound(_("There is no such call here."))
-    provider, price, hold = call.service.provider, call.price_version, call.hold
+    return describe_opened(call)
+
+
+def describe_opened(call: Call) -> OpenedCall:
+    """The same of a row that was read with its price version, hold and service's provider."""
+    hold = call.hold
     return OpenedCall(
         call_pk=call.pk,
         public_id=call.public_id,
         organisation_public_id=hold.owner_key if hold else "",
         unit=call.unit,
-        provider_public_id=provider.public_id,
+        provider_public_id=call.service.provider.public_id,
         commission_basis_points=call.commission_basis_points,
-        price=PriceSnapshot(
-            price_version_pk=price.pk,
-            public_id=price.public_id,
-            input_millitokens=price.input_millitokens,
-            cached_input_millitokens=price.cached_input_millitokens,
-            output_millitokens=price.output_millitokens,
-            request_millitokens=price.request_millitokens,
-        ),
+        price=call.price_version.snapshot,
         hold_id=hold.public_id if hold else "",
         held_millitokens=hold.amount_millitokens if hold else 0,
         prompt_tokens=0,

@@ -4,14 +4,15 @@ from marketplace.partners.services.grants import IssuedGrant, issue_grant, read_
 from marketplace.partners.services.hold_refusals import HoldKeyReused
 from marketplace.partners.services.holds import (
     DirectHold,
-    Wish,
     extend_direct_hold,
     get_direct_call,
     place_direct_hold,
     release_direct_hold,
 )
 from marketplace.partners.services.signing_keys import list_published_keys, rotate_signing_key
-from marketplace.partners.services.usage_reports import UsageAnswer, UsageReport, report_usage
+from marketplace.partners.services.usage_answers import UsageAnswer, UsageReport
+from marketplace.partners.services.usage_reports import report_usage
+from marketplace.partners.services.wishes import Wish
 
 __all__ = [
     "DirectHold",

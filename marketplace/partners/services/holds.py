@@ -1,7 +1,5 @@
 """Holds of direct mode: placed on a grant by the provider, extended, released."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,25 +10,23 @@ from accounts.models import ApiKey
 from accounts.services import AuthenticatedKey
 from marketplace.catalog import selectors as catalog
 from marketplace.catalog.models import Provider
-from marketplace.catalog.pricing import upper_bound
 from marketplace.catalog.selectors import CallableService
 from marketplace.ledger import services as ledger
 from marketplace.metering import selectors as metering_selectors
 from marketplace.metering import services as metering
 from marketplace.metering.models import Call, CallStatus, Surface
 from marketplace.partners.models import DirectGrant
-from marketplace.partners.quantities import Quantities, most_for
 from marketplace.partners.services.grants import read_grant
 from marketplace.partners.services.hold_refusals import (
     GrantKeyRefused,
     HoldDeclined,
     HoldKeyReused,
     HoldNotFound,
-    HoldRejected,
     ServiceNotLive,
     closed,
     declined,
 )
+from marketplace.partners.services.wishes import Wish, bound_wish, hash_wish, price_extension
 
 OPERATION = "direct"
 
@@ -43,14 +39,6 @@ class DirectHold:
     hold_id: str
     amount_millitokens: int
     expires_at: datetime
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How much to hold: the most of each kind of model tokens, or an amount (rounded down)."""
-
-    quantities: Quantities | None = None
-    amount_millitokens: int | None = None
 
 
 def place_direct_hold(
@@ -70,7 +58,7 @@ def place_direct_hold(
     """
     grant = read_grant(token=token, provider=provider, now=now)
     service = _find_live_service(grant, now)
-    quantities = _read_wish(wish, service)
+    quantities = bound_wish(wish, service.price)
     expires_at = grant.expires_at + timedelta(seconds=settings.DIRECT_GRACE_SECONDS)
     (result,) = metering.open_calls(
         [
@@ -92,7 +80,7 @@ def place_direct_hold(
                 ),
                 idempotency_scope=f"direct:{provider.public_id}",
                 idempotency_key=idempotency_key,
-                request_hash=_hash_wish(grant, wish),
+                request_hash=hash_wish(wish, grant_id=grant.public_id),
             )
         ],
         now=now,
@@ -120,17 +108,7 @@ def extend_direct_hold(
     call = get_direct_call(provider=provider, hold_id=hold_id)
     require_open(call, now=now)
     _require_usable(call.api_key_id, now)
-    price = call.price_version.snapshot
-    if wish.amount_millitokens is not None:
-        extra = wish.amount_millitokens
-    else:
-        more = wish.quantities or Quantities()
-        bound = upper_bound(
-            price, prompt_tokens=more.prompt_tokens, completion_tokens=more.completion_tokens
-        )
-        extra = bound - price.request_millitokens
-    if extra <= 0:
-        raise HoldRejected(_("Say how much more to hold."))
+    extra = price_extension(wish, call.price_version.snapshot)
     (extended,) = ledger.extend_holds([(hold_id, extra)], now=now)
     if not extended:
         require_open(get_direct_call(provider=provider, hold_id=hold_id), now=now)
@@ -205,30 +183,6 @@ def _find_live_service(grant: DirectGrant, now: datetime) -> CallableService:
         if found.public_id == service.public_id:
             return found
     raise ServiceNotLive(_("The service takes no calls now."))
-
-
-def _read_wish(wish: Wish, service: CallableService) -> Quantities:
-    if wish.amount_millitokens is not None:
-        quantities = most_for(service.price, amount_millitokens=wish.amount_millitokens)
-    else:
-        quantities = wish.quantities or Quantities()
-    bound = upper_bound(
-        service.price,
-        prompt_tokens=quantities.prompt_tokens,
-        completion_tokens=quantities.completion_tokens,
-    )
-    if wish.amount_millitokens is not None and bound > wish.amount_millitokens:
-        raise HoldRejected(_("The amount is less than one request costs."))
-    return quantities
-
-
-def _hash_wish(grant: DirectGrant, wish: Wish) -> str:
-    """Of the words, not of what they come to: a repeat is one at another price too."""
-    content: list[object] = [grant.public_id, wish.amount_millitokens]
-    if wish.amount_millitokens is None:
-        wanted = wish.quantities or Quantities()
-        content = [grant.public_id, wanted.prompt_tokens, wanted.completion_tokens]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _require_usable(key_pk: int, now: datetime) -> None:
