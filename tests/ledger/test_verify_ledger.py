@@ -7,6 +7,9 @@ import pytest
 from django.db import connection
 
 from marketplace.ledger import services as ledger
+from marketplace.ledger.chains import format_moment, hash_header, hash_state
+from marketplace.ledger.merkle import MerkleTree
+from marketplace.ledger.models import WalletCheckpoint
 from portal.kernel import immutability
 from tests.ledger.cast import GLOBEX, NOW, PROVIDER, capture, grant, hold, wallet
 
@@ -143,6 +146,39 @@ def test_a_cut_chain_is_named(sealed: None) -> None:
     assert find_broken() == [
         ledger.BrokenSeal("wallet:org_acme:live", wallet().pk, 6, "entry 6 was sealed and is gone")
     ]
+
+
+@pytest.mark.parametrize(
+    ("owner", "takes"),
+    [("org_acme", "a second place"), ("org_acme", "another's"), ("org_new", "another's")],
+)
+def test_each_chain_has_one_place_for_ever(sealed: None, owner: str, takes: str) -> None:
+    """Two leaves of one chain would let two histories of it fit one head. The operator makes them,
+    with a root and a hash that fit."""
+    grant(5, owner=owner)
+    seal(15)
+    *states, last = WalletCheckpoint.objects.order_by("checkpoint_id", "leaf")
+    newest = last.checkpoint
+    tree = MerkleTree()
+    for state in states:
+        tree.put(state.leaf, _leaf_of(state))
+    place = len(tree) if takes == "a second place" else 1
+    tree.put(place, _leaf_of(last))
+    root = tree.root.hex()
+    sealed_at = format_moment(newest.sealed_at)
+    forged = hash_header(newest.number, sealed_at, newest.previous, root, len(tree))
+    execute(
+        f"UPDATE ledger_walletcheckpoint SET leaf = {place} WHERE id = {last.pk}",
+        f"UPDATE ledger_checkpoint SET root = '{root}', chains = {len(tree)}, hash = '{forged}' "
+        f"WHERE number = {newest.number}",
+    )
+    [broken] = find_broken()
+    assert (broken.chain, broken.seq) == ("checkpoints", newest.number)
+    assert broken.reason == "its chains have not one place each"
+
+
+def _leaf_of(state: WalletCheckpoint) -> bytes:
+    return hash_state(state.chain, state.seq, state.posted_millitokens, state.head)
 
 
 def test_a_forged_place_is_found(sealed: None) -> None:

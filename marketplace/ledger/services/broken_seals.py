@@ -1,5 +1,6 @@
 """Do the entries still say what was sealed? Everything is computed again, from the first entry and
-the first checkpoint on, in pages: memory does not grow with the book (but for one hash a chain).
+the first checkpoint on, in pages: memory does not grow with the book, but for a name and a hash of
+each chain.
 """
 
 from collections.abc import Iterable, Iterator
@@ -93,15 +94,19 @@ def _find_cut_chains(cursor: CursorWrapper) -> Iterator[BrokenSeal]:
 def _follow_checkpoints(cursor: CursorWrapper) -> Iterator[BrokenSeal]:
     """The first checkpoint that does not follow from the one before and the states it sealed."""
     tree = MerkleTree()
+    places: dict[str, int] = {}
     previous = NO_HASH
     states = groupby(seal_rows.read_states(cursor), key=lambda placed: placed.number)
     sealed = next(states, None)
     for number, header in enumerate(seal_rows.read_headers(cursor), start=1):
         reason = ""
+        sealed_states = list(sealed[1]) if sealed else []
         if header.number != number:
             reason = f"checkpoint {number} is missing"
-        elif sealed is None or sealed[0] != number or not _put(tree, sealed[1]):
+        elif sealed is None or sealed[0] != number or not _put(tree, sealed_states):
             reason = "the states that it sealed are not all there"
+        elif not _keep_places(places, sealed_states) or len(places) != len(tree):
+            reason = "its chains have not one place each"
         elif header.previous != previous:
             reason = "it does not follow on the checkpoint before"
         elif (header.chains, header.root) != (len(tree), tree.root.hex()):
@@ -124,3 +129,10 @@ def _put(tree: MerkleTree, states: Iterable[PlacedState]) -> bool:
             return False
         tree.put(placed.leaf, hash_state(*placed.state))
     return True
+
+
+def _keep_places(places: dict[str, int], states: Iterable[PlacedState]) -> bool:
+    """Whether each chain is where it was first; ``places`` remembers that, by name."""
+    return all(
+        places.setdefault(placed.state.chain, placed.leaf) == placed.leaf for placed in states
+    )
