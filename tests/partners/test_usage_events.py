@@ -8,6 +8,7 @@ import time_machine
 
 from accounts.models import Organisation, User
 from marketplace.catalog.models import AIModel, Provider, Service
+from marketplace.ledger import services as ledger
 from marketplace.metering import services as metering
 from marketplace.metering.models import Call, UsageCharge, UsageEvent
 from marketplace.partners.models import CappedReport
@@ -17,43 +18,7 @@ from tests.api.client import ApiClient
 from tests.cast import make_key
 from tests.partners.cast import make_live_service
 from tests.partners.money import balance_of, give_tokens
-
-EVENTS = "/api/provider/v1/usage-events"
-BATCH_TYPE = "application/cloudevents-batch+json"
-
-
-def place_holds(
-    tenant: ApiClient, provider: ApiClient, service: Service, count: int = 1, tokens: int = 100
-) -> list[str]:
-    """So many holds of 0.2 × tokens each."""
-    grant = tenant.post(
-        "/api/v1/direct-grants", {"service": service.public_id, "ceiling": "1000000"}
-    ).json()["token"]
-    body = {"grant": grant, "max_quantities": {"prompt_tokens": tokens}}
-    return [provider.post("/api/provider/v1/holds", body).json()["id"] for _number in range(count)]
-
-
-def event(hold: str, event_id: str, prompt_tokens: int = 50, **changes: Any) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
-        "id": event_id,
-        "source": "https://inference.rhine.example",
-        "type": "tokenworks.usage.v1",
-        "subject": hold,
-        "time": utc_now().isoformat().replace("+00:00", "Z"),
-        "data": {"prompt_tokens": prompt_tokens},
-    } | changes
-
-
-def report(client: ApiClient, events: list[Any]) -> list[dict[str, Any]]:
-    response = client.post(EVENTS, events)
-    assert response.status_code == 200, response.content
-    answers: list[dict[str, Any]] = response.json()["results"]
-    return answers
-
-
-def outcomes(answers: list[dict[str, Any]]) -> list[str]:
-    return [answer["code"] or answer["outcome"] for answer in answers]
+from tests.partners.usage_events import BATCH_TYPE, EVENTS, event, outcomes, place_holds, report
 
 
 def test_a_batch_with_repeats_and_a_bad_row_charges_each_call_once(
@@ -181,6 +146,24 @@ def test_late_events_count_until_the_hold_expires(
     with time_machine.travel(utc_now() + timedelta(minutes=76), tick=False):
         assert outcomes(report(rhine_api, [event(late, "e2", time=happened)])) == ["hold_expired"]
         assert outcomes(report(rhine_api, [event(early, "e1", time=happened)])) == ["duplicate"]
+        # What it says does not matter any more.
+        impossible = event(late, "e3", data={"prompt_tokens": 1, "cached_tokens": 2})
+        assert outcomes(report(rhine_api, [impossible])) == ["hold_expired"]
+
+
+def test_a_hold_that_a_clock_before_ours_has_expired_is_refused(
+    funded: Organisation, ada_api: ApiClient, rhine_api: ApiClient, rhine_service: Service
+) -> None:
+    """By our own clock it still lives, and its call is not marked as lost yet."""
+    (hold,) = place_holds(ada_api, rhine_api, rhine_service)
+    ledger.expire_holds(now=utc_now() + timedelta(hours=2))
+
+    answers = report(rhine_api, [event(hold, "e1")])
+
+    assert outcomes(answers) == ["hold_expired"]
+    assert Call.objects.get().status == "open"
+    assert not UsageEvent.objects.exists()
+    assert balance_of(funded) == (10_000_000, 0)
 
 
 @pytest.mark.parametrize("moment", ["between chunks", "before the charge"])

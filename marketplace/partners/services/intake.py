@@ -1,13 +1,16 @@
-"""Counting what providers report, so that nothing that came in is lost without a trace."""
+"""Counting what providers report, and keeping what contradicts: nothing is lost without a trace."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
+import structlog
 from django.db.models import F
 
 from marketplace.metering.models import Call
 from marketplace.partners.models import Intake, QuarantinedReport
-from marketplace.partners.quantities import Quantities
+from marketplace.partners.services.usage_answers import UsageReport
+
+logger = structlog.get_logger(__name__)
 
 
 def count_received(source: str, number: int, now: datetime) -> None:
@@ -29,20 +32,27 @@ def count_answers(source: str, outcomes: Sequence[str], now: datetime) -> None:
         )
 
 
-def quarantine(
-    *, call: Call, source: str, event_id: str, hold_id: str, said: Quantities, now: datetime
-) -> None:
-    """Remember that an event of ``call`` was reported again with other content."""
+def quarantine(source: str, report: UsageReport, now: datetime) -> None:
+    """Remember that an event of a call was reported again with other content."""
+    call = Call.objects.get(usage_event__source=source, usage_event__event_id=report.event_id)
+    logger.warning(
+        "usage_event_id_reused", source=source, event_id=report.event_id, call=call.public_id
+    )
     content = {
-        "hold_id": hold_id[:80],
-        "prompt_tokens": said.prompt_tokens,
-        "cached_tokens": said.cached_tokens,
-        "completion_tokens": said.completion_tokens,
+        "hold_id": report.hold_id[:80],
+        "prompt_tokens": report.quantities.prompt_tokens,
+        "cached_tokens": report.quantities.cached_tokens,
+        "completion_tokens": report.quantities.completion_tokens,
         "last_received_at": now,
     }
     _kept, created = QuarantinedReport.objects.get_or_create(
         call=call,
-        defaults={"source": source, "event_id": event_id, "first_received_at": now, **content},
+        defaults={
+            "source": source,
+            "event_id": report.event_id,
+            "first_received_at": now,
+            **content,
+        },
     )
     if not created:
         QuarantinedReport.objects.filter(call=call).update(times=F("times") + 1, **content)

@@ -4,17 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.catalog.models import Provider
 from marketplace.metering.models import Call, CallStatus, Surface, UsageEvent
 from marketplace.partners.models import CappedReport
 from marketplace.partners.quantities import Quantities
-from marketplace.partners.services.intake import quarantine
-from portal.kernel.clock import utc_now
-
-logger = structlog.get_logger(__name__)
 
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -115,20 +110,6 @@ def _compare(report: UsageReport, call: Call) -> UsageAnswer:
     said: UsageEvent | CappedReport = claim or call.usage_event
     same = call.hold is not None and call.hold.public_id == report.hold_id
     if not same or report.quantities != _quantities_of(said):
-        logger.warning(
-            "usage_event_id_reused",
-            provider=call.service.provider.public_id,
-            event_id=report.event_id,
-            call=call.public_id,
-        )
-        quarantine(
-            call=call,
-            source=source_of(call.service.provider),
-            event_id=report.event_id,
-            hold_id=report.hold_id,
-            said=report.quantities,
-            now=utc_now(),
-        )
         return reject(report, "event_id_reused")
     return UsageAnswer(
         event_id=report.event_id,

@@ -16,7 +16,7 @@ from marketplace.metering.models import Call, UsageDoubt, UsageSource
 from marketplace.metering.services import CloseCall
 from marketplace.partners.models import CappedReport
 from marketplace.partners.quantities import Quantities, fit
-from marketplace.partners.services.intake import count_answers, count_received
+from marketplace.partners.services.intake import count_answers, count_received, quarantine
 from marketplace.partners.services.usage_answers import (
     Known,
     UsageAnswer,
@@ -47,13 +47,16 @@ def report_usage(*, provider: Provider, reports: Sequence[UsageReport]) -> list[
             # Another process took one of these events between our look and our commit, which was
             # undone as a whole; now it will be seen.
             taken = _take(provider, chunk)
+        for report, answer in zip(chunk, taken, strict=True):
+            if answer.code == "event_id_reused":
+                quarantine(source, report, utc_now())
         count_answers(source, [answer.code or answer.outcome for answer in taken], utc_now())
         answers += taken
     return answers
 
 
 def _take(provider: Provider, reports: Sequence[UsageReport]) -> list[UsageAnswer]:
-    """Charge what can be charged; whatever shares an event or a hold with that waits for the next
+    """Charge what can be charged; what shares an event or a hold with that is judged in the next
     round, in which the database knows the answer. So a batch is answered as if item by item."""
     answers: dict[int, UsageAnswer] = {}
     waiting = list(range(len(reports)))
@@ -62,46 +65,41 @@ def _take(provider: Provider, reports: Sequence[UsageReport]) -> list[UsageAnswe
         known = look_up(provider, [reports[p] for p in waiting])
         charging: dict[int, UsageReport] = {}
         for position in waiting:
-            report = reports[position]
-            if answer := judge(report, known, now):
+            if answer := judge(reports[position], known, now):
                 answers[position] = answer
-            elif not any(_share(report, other) for other in charging.values()):
-                charging[position] = report
+            else:
+                charging[position] = reports[position]
         answers |= _charge(provider, charging, known, now)
         waiting = [p for p in waiting if p not in answers]
     return [answers[position] for position in range(len(reports))]
 
 
-def _share(one: UsageReport, other: UsageReport) -> bool:
-    return one.event_id == other.event_id or one.hold_id == other.hold_id
-
-
+@transaction.atomic
 def _charge(
     provider: Provider, charging: dict[int, UsageReport], known: Known, now: datetime
 ) -> dict[int, UsageAnswer]:
-    """One commit. No answer for a report that somebody else overtook: it is judged again."""
+    """One commit. No answer where another report was faster, in this batch or elsewhere."""
     if not charging:
         return {}
     closings = {p: _close(r, known.calls[r.hold_id], provider) for p, r in charging.items()}
+    results = metering.close_calls(list(closings.values()), now=now)
     answers: dict[int, UsageAnswer] = {}
-    with transaction.atomic():
-        results = metering.close_calls(list(closings.values()), now=now)
-        claims: list[CappedReport] = []
-        for (position, closing), result in zip(closings.items(), results, strict=True):
-            if result.outcome == "expired":
-                answers[position] = reject(charging[position], "hold_expired")
-            if result.outcome != "closed":
-                continue
-            if closing.usage_doubt:
-                claims.append(_claim(closing, charging[position].quantities, now))
-            answers[position] = UsageAnswer(
-                event_id=charging[position].event_id,
-                outcome="accepted",
-                call_id=closing.call.public_id,
-                charged_millitokens=result.cost_millitokens,
-                capped=bool(closing.usage_doubt),
-            )
-        CappedReport.objects.bulk_create(claims)
+    claims: list[CappedReport] = []
+    for (position, closing), result in zip(closings.items(), results, strict=True):
+        if result.outcome == "expired":
+            answers[position] = reject(charging[position], "hold_expired")
+        if result.outcome != "closed":
+            continue
+        if closing.usage_doubt:
+            claims.append(_claim(closing, charging[position].quantities, now))
+        answers[position] = UsageAnswer(
+            event_id=charging[position].event_id,
+            outcome="accepted",
+            call_id=closing.call.public_id,
+            charged_millitokens=result.cost_millitokens,
+            capped=bool(closing.usage_doubt),
+        )
+    CappedReport.objects.bulk_create(claims)
     return answers
 
 
