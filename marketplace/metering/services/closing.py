@@ -34,8 +34,8 @@ def close_calls(requests: Sequence[CloseCall], *, now: datetime) -> list[CloseRe
     """Capture what each call costs and record it, all in one commit; safe to repeat.
 
     Raises UsageNotPossible, before anything is changed. A call is closed once: closing it again
-    gives the first result. A call that the sweep had given up is closed late; what its wallet can
-    no longer pay is the operator's.
+    gives the first result. A call that the sweep had given up is closed late: of what it held, the
+    operator pays what its wallet no longer can.
     """
     closings = [_rate(request) for request in requests]
     try:
