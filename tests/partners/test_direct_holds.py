@@ -7,8 +7,12 @@ import pytest
 from accounts.models import Organisation, User
 from marketplace.catalog import services as catalog
 from marketplace.catalog.models import Service
+from marketplace.ledger import services as ledger
+from marketplace.ledger import watch
+from marketplace.ledger.models import Wallet
 from marketplace.metering.models import Call
 from portal.kernel.clock import utc_now
+from portal.web.api_schema import get_document
 from tests.api.client import ApiClient, codes
 from tests.cast import make_key
 from tests.partners.direct import HOLDS, MOST, ask_grant, hold
@@ -124,6 +128,35 @@ def test_the_keys_own_cap_counts_too(
 
     assert hold(rhine_api, token).json()["code"] == "budget_exhausted"
     assert balance_of(funded) == (10_000_000, 0)
+
+
+def test_a_frozen_wallet_holds_nothing_more(
+    funded: Organisation, grant: str, rhine_api: ApiClient
+) -> None:
+    running = hold(rhine_api, grant).json()["id"]
+    wallet = Wallet.objects.get(owner_key=funded.public_id)
+    ledger.freeze_wallet(wallet_pk=wallet.pk, reason="finding:fnd_x", now=utc_now())
+
+    refused = hold(rhine_api, grant)
+
+    assert (refused.status_code, refused.json()["code"]) == (402, "wallet_frozen")
+    assert "fnd_x" not in refused.content.decode()
+    assert balance_of(funded) == (10_000_000, 820_000)
+    used = {"quantities": {"prompt_tokens": 10}}
+    assert rhine_api.post(f"{HOLDS}/{running}/capture", used).status_code == 200
+
+
+def test_an_unguarded_ledger_holds_nothing(
+    funded: Organisation, grant: str, rhine_api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_missing", ("ledger_entry_no_update",))
+
+    refused = hold(rhine_api, grant)
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "ledger_unguarded")
+    assert not Call.objects.exists()
+    assert balance_of(funded) == (10_000_000, 0)
+    assert "503" in get_document()["paths"][HOLDS]["post"]["responses"]
 
 
 def test_an_amount_can_be_held_instead(

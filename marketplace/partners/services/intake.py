@@ -39,7 +39,7 @@ def quarantine(source: str, report: UsageReport, now: datetime) -> None:
         "usage_event_id_reused", source=source, event_id=report.event_id, call=call.public_id
     )
     content = {
-        "hold_id": report.hold_id[:80],
+        "hold_id": report.hold_id,
         "prompt_tokens": report.quantities.prompt_tokens,
         "cached_tokens": report.quantities.cached_tokens,
         "completion_tokens": report.quantities.completion_tokens,
