@@ -16,7 +16,7 @@ from tests.api.client import ApiClient
 from tests.billing.shop import deliver, make_pack, open_order, pay
 from tests.cast import make_key
 from tests.market import give_tokens, make_call, open_call
-from tests.partners.test_usage_events import event, outcomes, place_holds, report
+from tests.partners.usage_events import event, outcomes, place_holds, report
 from tests.reconciliation.book import grant
 
 

@@ -173,7 +173,7 @@ CASES = """
 4 | UPDATE ledger_account SET kind = 'discount' WHERE kind = 'clearing'
 4 | UPDATE ledger_lotburn SET lot_id = (SELECT id FROM ledger_lot WHERE reference LIKE 'long:%') WHERE {ONE}
 5 | UPDATE ledger_transaction SET kind = 'adjustment' WHERE kind = 'expiry'
-5 9 | UPDATE ledger_entry SET credit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'suspense') WHERE id = (SELECT MIN(id) FROM ledger_entry WHERE credit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'payable'))
+5 9 | UPDATE ledger_entry SET credit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'suspense') WHERE id = (SELECT MAX(id) FROM ledger_entry WHERE credit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'payable'))
 5 | UPDATE ledger_entry SET amount_millitokens = -amount_millitokens WHERE wallet_id IS NULL
 5 | UPDATE ledger_entry SET credit_account_id = debit_account_id WHERE transaction_id = (SELECT id FROM ledger_transaction WHERE {PAID})
 5 | DELETE FROM ledger_entry WHERE wallet_id IS NULL AND {LONGEST}; UPDATE ledger_entry SET line = 3 WHERE line = 2 AND {LONGEST}

@@ -140,6 +140,29 @@ def test_nothing_is_told_from_inside_a_transaction(
     assert set(depths) == {False}
 
 
+def test_a_freeze_that_went_before_its_finding_is_seen(book: Wallet) -> None:
+    raise_posted(book)
+    run_twice()
+    freezing = Finding.objects.get(check_number=1)
+    inject("DELETE FROM ledger_freeze")
+    inject("UPDATE ledger_wallet SET frozen = %s", False)
+    run_once()
+    seen = Finding.objects.get(check_number=1, subject=f"freeze:{freezing.public_id}")
+    assert seen.detail["wallet"] == "its finding waits"
+
+
+def test_a_freeze_that_outlived_its_finding_is_seen(book: Wallet) -> None:
+    raise_posted(book)
+    run_twice()
+    freezing = Finding.objects.get(check_number=1)
+    inject("UPDATE reconciliation_finding SET state = 'resolved', resolved_at = last_seen_at")
+    run_once()
+    subject = f"freeze:finding:{freezing.public_id}"
+    assert Finding.objects.filter(check_number=1, subject=subject).exists()
+    run_once()
+    assert not Finding.objects.get(check_number=1, subject=subject).froze_wallet
+
+
 def test_who_looks_after_a_finding_is_kept(book: Wallet, sam: User) -> None:
     raise_posted(book)
     run_twice()

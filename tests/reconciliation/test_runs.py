@@ -1,23 +1,27 @@
 """Runs as a whole: the cap on repairs, the end of a finding, the command, the snapshot."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db.backends.utils import CursorWrapper
 
-from accounts.models import User
+from accounts.models import AuditEvent, User
 from accounts.services import SYSTEM_ACTOR
 from marketplace.catalog.models import Service
 from marketplace.ledger.models import Wallet
 from marketplace.metering import services as metering
 from marketplace.metering.models import Call
 from marketplace.reconciliation import selectors, services
-from marketplace.reconciliation.models import Finding, FindingState
+from marketplace.reconciliation.checks import BY_NUMBER
+from marketplace.reconciliation.models import Finding, FindingState, Run
+from marketplace.reconciliation.services import runs
 from marketplace.reconciliation.snapshot import fetch_rows, open_snapshot
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError
 from tests.market import make_call
-from tests.reconciliation.book import raise_held, raise_posted, run_twice
+from tests.reconciliation.book import inject_all, raise_held, raise_posted, run_once, run_twice
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -54,6 +58,11 @@ def test_resolving_lifts_the_freeze_and_needs_a_note(book: Wallet, sam: User) ->
         services.resolve_finding(
             finding=finding, note="Again.", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
         )
+    told = AuditEvent.objects.filter(action="finding.resolved", target_id=finding.public_id).get()
+    assert (told.before, told.after) == ({"state": "open"}, {"note": "Set back by hand."})
+    raise_posted(book, by=-5)
+    run_once()
+    assert not Finding.objects.exclude(state=FindingState.RESOLVED).exists()
 
 
 def test_the_command_tells_by_its_exit_code(book: Wallet, capsys: Any) -> None:
@@ -79,3 +88,34 @@ def test_lost_roll_ups_do_not_matter_to_the_books(book: Wallet) -> None:
     metering.roll_up_usage(now=utc_now())
     run_twice()
     assert not Finding.objects.exists()
+
+
+def test_a_run_that_cannot_go_on_says_why(book: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_cursor: CursorWrapper) -> None:
+        raise OverflowError("bigint out of range")
+
+    monkeypatch.setattr(runs, "prove", fail)
+    with pytest.raises(OverflowError):
+        run_once()
+    run = Run.objects.get()
+    assert run.error == "OverflowError: bigint out of range"
+    assert run.finished_at is not None
+
+
+def test_an_outsider_who_does_not_answer_stops_no_run(
+    book: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_now: datetime) -> None:
+        raise TimeoutError("no answer")
+
+    monkeypatch.setitem(BY_NUMBER[14].__dict__, "ask", fail)
+    raise_posted(book)
+    run = run_once()
+    assert run.error == "check 14: TimeoutError: no answer"
+    assert Finding.objects.filter(check_number=1).exists()
+
+
+def test_a_wallet_that_is_gone_cannot_be_frozen_and_stops_no_run(book: Wallet) -> None:
+    inject_all(["DELETE FROM ledger_wallet"])
+    assert run_twice().error == ""
+    assert Finding.objects.filter(state=FindingState.OPEN, froze_wallet=False).exists()

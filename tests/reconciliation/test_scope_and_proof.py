@@ -1,19 +1,25 @@
 """Full and light runs: what each looks at, what it may forget, and the equation that it stores."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from django.db import DatabaseError, connection
+from django.db.backends.utils import CursorWrapper
 
-from accounts.models import Organisation
+from accounts.models import Organisation, User
+from accounts.services import SYSTEM_ACTOR
 from marketplace.catalog.models import Service
 from marketplace.ledger.models import Wallet
 from marketplace.reconciliation import services, tasks
 from marketplace.reconciliation.checks import BY_NUMBER, base
 from marketplace.reconciliation.models import Finding, FindingState, Run, RunKind, WalletProof
+from portal.kernel import immutability
 from portal.kernel.clock import utc_now
 from tests.market import give_tokens, make_call
 from tests.reconciliation.book import (
     change_first_charge,
+    drop_triggers,
     grant,
     inject,
     raise_posted,
@@ -80,6 +86,10 @@ def test_each_wallet_has_its_equation_in_full_runs(
     assert (moved.wallet_id, moved.terms) == (book.pk, {"grant": "5000"})
     assert (moved.opening_millitokens, moved.opening_seq) == (proof.closing_millitokens, book.seq)
     assert moved.closing_seq == book.seq + 1
+    give_tokens(acme, 700, reference="again")
+    [last] = WalletProof.objects.filter(run=run_once())
+    assert (last.opening_millitokens, last.opening_seq) == (moved.closing_millitokens, book.seq + 1)
+    assert last.terms == {"grant": "700"}
 
 
 def test_a_gap_stays_in_the_equation_until_it_is_mended(book: Wallet) -> None:
@@ -94,12 +104,22 @@ def test_a_gap_stays_in_the_equation_until_it_is_mended(book: Wallet) -> None:
     assert run_once().equation["live"]["gap"] == "0"
 
 
-def test_a_stored_proof_that_was_changed_is_seen(book: Wallet, acme: Organisation) -> None:
+def test_a_proof_opens_where_the_entries_ended_not_the_balance(book: Wallet) -> None:
+    raise_posted(book)
+    run_twice()
+    assert Finding.objects.filter(subject="equation:live").exists()
+    assert not Finding.objects.filter(subject__startswith="proof:").exists()
+
+
+@pytest.mark.parametrize("column", ["opening_millitokens", "opening_seq"])
+def test_a_stored_proof_that_was_changed_is_seen(
+    book: Wallet, acme: Organisation, column: str
+) -> None:
     run_once()
     give_tokens(acme, 5000, reference="more")
     run_once()
     inject(
-        "UPDATE reconciliation_walletproof SET opening_millitokens = opening_millitokens + 1"
+        f"UPDATE reconciliation_walletproof SET {column} = {column} + 1"  # noqa: S608 (our own names)
         " WHERE id = (SELECT MAX(id) FROM reconciliation_walletproof)"
     )
     run_once()
@@ -112,14 +132,19 @@ def test_a_light_run_reads_from_the_last_full_run_on(
 ) -> None:
     make_old()
     full = run_once()
+    unfinished = utc_now() + timedelta(minutes=5)
+    Run.objects.create(kind=RunKind.FULL, trigger="beat", started_at=unfinished)
     light = run_once(kind=RunKind.LIGHT)
     assert light.since == full.started_at - timedelta(hours=1)
     examined = {row["number"]: row["examined"] for row in light.checks}
     assert (examined[5], examined[9]) == (0, 0)
     make_call(key, rhine_service)
-    again = run_once(kind=RunKind.LIGHT)
-    examined = {row["number"]: row["examined"] for row in again.checks}
-    assert (examined[5], examined[9]) == (1, 1)
+    # And once more what was recorded in the last hour before the full run.
+    for _turn in range(2):
+        again = run_once(kind=RunKind.LIGHT)
+        examined = {row["number"]: row["examined"] for row in again.checks}
+        assert (examined[3], examined[5], examined[9]) == (1, 1, 1)
+        run_once()
 
 
 def test_without_a_full_run_a_light_one_looks_at_everything(book: Wallet) -> None:
@@ -134,12 +159,14 @@ def test_a_light_run_forgets_nothing_that_it_could_not_see(book: Wallet) -> None
     change_first_charge(by=-1)  # which a light run does not look at again
     run_once(kind=RunKind.LIGHT)
     assert not Finding.objects.exists()
-    run_once()
+    first = run_once()
     assert set(Finding.objects.values_list("state", flat=True)) == {FindingState.SUSPECTED}
+    assert services.has_suspicions(first)
     seen = Finding.objects.count()
-    run_once(kind=RunKind.LIGHT)
+    assert not services.has_suspicions(run_once(kind=RunKind.LIGHT))
     assert Finding.objects.count() == seen
     run_once()
+    assert not services.has_suspicions(first)
     assert set(Finding.objects.values_list("state", flat=True)) == {FindingState.OPEN}
 
 
@@ -156,7 +183,9 @@ def test_a_light_run_forgets_what_it_could_have_seen(book: Wallet) -> None:
 def test_a_check_that_fails_takes_no_other_with_it(
     book: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_arguments: object) -> None:
+    def fail(cursor: CursorWrapper, _scope: base.Scope) -> None:
+        with suppress(DatabaseError):  # after which PostgreSQL refuses all that follows
+            cursor.execute("SELECT nothing FROM nowhere")
         raise OverflowError("bigint out of range")
 
     change_first_charge(by=-1)
@@ -189,6 +218,67 @@ def test_a_damage_in_every_row_fills_no_memory(
     assert list(found.values_list("state", "froze_wallet")) == [
         (FindingState.OPEN, True), (FindingState.OPEN, True), (FindingState.OPEN, False),
     ]  # fmt: skip
+
+
+def test_a_run_that_began_before_is_no_second_look_and_forgets_nothing(book: Wallet) -> None:
+    """Before the first one had remembered what it saw, though after it began."""
+    raise_posted(book)
+    services.reconcile_balances(trigger="command", now=utc_now() - timedelta(minutes=1))
+    seen = Finding.objects.count()
+    before = utc_now() - timedelta(seconds=30)
+    services.reconcile_balances(trigger="command", now=before)
+    assert set(Finding.objects.values_list("state", flat=True)) == {FindingState.SUSPECTED}
+    raise_posted(book, by=-5)
+    services.reconcile_balances(trigger="command", now=before)
+    assert Finding.objects.count() == seen > 0
+
+
+def test_a_light_run_forgets_what_it_sees_as_well_as_a_full_one(book: Wallet) -> None:
+    run_once()
+    drop_triggers()
+    run_once()
+    assert Finding.objects.filter(check_number=21).exists()
+    immutability.install_guards(connection)
+    run_once(kind=RunKind.LIGHT)
+    assert not Finding.objects.exists()
+
+
+def test_an_open_finding_waits_for_a_person_though_its_difference_is_gone(book: Wallet) -> None:
+    raise_posted(book)
+    run_twice()
+    opened = Finding.objects.filter(state=FindingState.OPEN).count()
+    raise_posted(book, by=-5)
+    run_twice()
+    assert Finding.objects.filter(state=FindingState.OPEN).count() == opened > 0
+
+
+def test_what_was_resolved_while_a_run_was_reading_is_not_raised_by_it(
+    book: Wallet, sam: User
+) -> None:
+    before = utc_now()
+    raise_posted(book)
+    run_twice()
+    known = Finding.objects.count()
+    for finding in Finding.objects.all():
+        services.resolve_finding(
+            finding=finding, note="Known.", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
+        )
+    services.reconcile_balances(trigger="command", now=before)
+    assert Finding.objects.count() == known
+    run_once()
+    assert Finding.objects.count() == 2 * known
+
+
+def test_that_there_is_more_of_it_is_for_a_person_even_where_a_rule_repairs(
+    book: Wallet, key: str, rhine_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "MOST_DIFFERENCES", 2)
+    make_call(key, rhine_service)
+    inject("DELETE FROM metering_usagecharge")
+    run_twice()
+    states = Finding.objects.filter(check_number=8).values_list("state", "subject")
+    assert [state for state, subject in states if subject == "more:call"] == [FindingState.OPEN]
+    assert {state for state, subject in states if subject != "more:call"} == {FindingState.RESOLVED}
 
 
 def test_old_light_runs_are_deleted_unless_a_finding_names_them(book: Wallet) -> None:

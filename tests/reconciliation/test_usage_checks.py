@@ -1,5 +1,6 @@
 """Checks 8, 10, 11 and 12, and where reported usage went."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,11 +17,12 @@ from portal.kernel.clock import utc_now
 from tests.api.client import ApiClient
 from tests.cast import make_key
 from tests.market import make_call
-from tests.partners.test_usage_events import event, outcomes, place_holds, report
+from tests.partners.usage_events import event, outcomes, place_holds, report
 from tests.reconciliation.book import drop_triggers, inject, run_once, run_twice
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
 NO_HOLD = f"hld_{'0' * 26}"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("committed_db")
 
 
@@ -157,6 +159,32 @@ def test_what_was_received_was_charged_repeated_quarantined_or_rejected(
     gateway = intake["gateway"]
     assert gateway["received"] == gateway["charged"] == 2
     assert gateway["unanswered"] == 0
+    # As if one had been charged before the counting began.
+    inject("UPDATE metering_usageevent SET received_at = %s WHERE event_id = 'e1'", LONG_AGO)
+    before = run_once().intake[f"provider:{rhine.public_id}"]
+    assert (before["charged"], before["unanswered"]) == (1, 1)
+
+
+def test_what_cost_the_operator_or_is_in_doubt_is_told_by_reason(busy: Wallet, sam: User) -> None:
+    run_twice()
+    told = {finding.detail["reason"]: finding for finding in findings(22)}
+    assert set(told) == {"beyond_hold", "more_than_possible"}
+    assert told["beyond_hold"].at_stake_millitokens == 800_000
+    assert {finding.state for finding in told.values()} == {FindingState.OPEN}
+    for finding in told.values():
+        services.resolve_finding(
+            finding=finding, note="Known.", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
+        )
+    run_twice()
+    assert len(findings(22)) == 2
+    # As if one of them had ended only now, or with test tokens.
+    inject("UPDATE metering_call SET ended_at = %s WHERE uncovered_millitokens > 0", utc_now())
+    run_twice()
+    assert len(findings(22)) == 3
+    inject("UPDATE reconciliation_finding SET resolved_at = %s, state = 'resolved'", LONG_AGO)
+    inject("UPDATE metering_call SET unit = 'test'")
+    run_once()
+    assert Finding.objects.filter(check_number=22).count() == 3
 
 
 def test_guards_that_are_gone_are_found(book: Wallet) -> None:

@@ -126,8 +126,8 @@ def _suspect(
 
 
 def _is_second_look(run: Run, finding: Finding) -> bool:
-    """Two queries of one run may name one subject, and two runs may look at the same moment."""
-    return finding.first_run_id != run.pk and run.started_at > finding.first_seen_at
+    """Not where two queries of one run name one subject, nor where two runs look at once."""
+    return run.started_at > finding.first_seen_at
 
 
 def _see_again(run: Run, difference: Difference, finding: Finding, now: datetime) -> None:
