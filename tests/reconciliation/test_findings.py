@@ -115,6 +115,31 @@ def test_who_could_not_be_told_is_told_later(
     assert not Finding.objects.filter(webhook_sent_at=None).exists()
 
 
+def test_what_was_resolved_before_anybody_heard_of_it_is_not_told(
+    book: Wallet, staff: User
+) -> None:
+    raise_posted(book)
+    run_twice()
+    for finding in Finding.objects.all():
+        services.resolve_finding(
+            finding=finding, note="Seen in passing.", user=staff, actor=SYSTEM_ACTOR, now=utc_now()
+        )
+    assert announce() == 0
+    assert mail.outbox == []
+
+
+def test_a_finding_shows_the_figures_as_they_were_seen_last(book: Wallet) -> None:
+    raise_posted(book)
+    run_once()
+    before = Finding.objects.get(check_number=1)
+    raise_posted(book, by=2)
+    run = run_once()
+    after = Finding.objects.get(check_number=1)
+    assert (before.at_stake_millitokens, after.at_stake_millitokens) == (5, 7)
+    assert int(after.detail["posted"]) == int(before.detail["posted"]) + 2
+    assert (after.last_run, after.pk) == (run, before.pk)
+
+
 def test_what_a_rule_repairs_is_not_told(book: Wallet, staff: User) -> None:
     raise_held(book)
     run_twice()
