@@ -203,7 +203,7 @@ def _refuse_decline(
             % {
                 "reference": ledger.get_freeze_reference(
                     owner_key=opening.key.organisation_public_id,
-                    unit="test" if choice.service.test else "live",
+                    unit=choice.service.unit,
                 )
             },
         )  # fmt: skip

@@ -17,10 +17,10 @@ from marketplace.ledger.models import Checkpoint, HeadDelivery
 from portal.kernel import immutability
 from portal.kernel.webhooks import WebhookFailed
 from tests.databases import CommittedDatabase
-from tests.kernel.test_webhooks import SECRET, Receiver, receiver
+from tests.kernel.receiver import SECRET, Receiver
 from tests.ledger.cast import NOW, capture, grant, hold
 
-__all__ = ["receiver"]  # a fixture
+pytest_plugins = ["tests.kernel.fixtures"]
 
 
 def seal(minutes: int = 0) -> ledger.Head:

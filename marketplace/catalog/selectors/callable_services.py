@@ -61,6 +61,11 @@ class CallableService:
     is_sample: bool
     price: PriceSnapshot
 
+    @property
+    def unit(self) -> str:
+        """Which tokens pay for it: "live" or "test"."""
+        return "test" if self.test else "live"
+
     def __repr__(self) -> str:
         """Without the credential, which must never reach a log."""
         return f"<CallableService {self.handle}>"

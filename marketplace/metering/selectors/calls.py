@@ -155,25 +155,13 @@ def list_provider_calls(
     return calls.order_by("-started_at", "-pk")
 
 
-def get_opened_call(*, public_id: str = "", hold_id: str = "") -> OpenedCall:
-    """A call as it was opened, by its own or its hold's public id, to be closed elsewhere or later.
+def describe_opened(call: Call) -> OpenedCall:
+    """A call as it was opened, to be closed elsewhere or later, from its row: read that with its
+    hold, its price version and its service's provider.
 
     The bounds that it was opened with are not kept: ``prompt_tokens`` and ``completion_tokens``
-    are 0. Raises NotFound.
+    are 0.
     """
-    wanted = {"public_id": public_id} if public_id else {"hold__public_id": hold_id}
-    call = (
-        Call.objects.filter(**wanted)
-        .select_related("price_version", "service__provider", "hold")
-        .first()
-    )
-    if call is None:
-        raise NotFound(_("There is no such call here."))
-    return describe_opened(call)
-
-
-def describe_opened(call: Call) -> OpenedCall:
-    """The same of a row that was read with its price version, hold and service's provider."""
     hold = call.hold
     return OpenedCall(
         call_pk=call.pk,

@@ -8,14 +8,14 @@ from marketplace.ledger import services as ledger
 from marketplace.ledger.selectors import Purse
 from marketplace.metering.commands import OpenCall, OpenResult
 from marketplace.metering.models import Call, CallStatus
-from marketplace.metering.selectors import get_opened_call
+from marketplace.metering.selectors import describe_opened
 
 
 def purse_of(organisation_public_id: str, service: CallableService) -> Purse:
     """The wallets of a tenant that a call of the service may spend, in the order they burn."""
     return Purse(
         owner_key=organisation_public_id,
-        unit="test" if service.test else "live",
+        unit=service.unit,
         scopes=(
             f"service:{service.public_id}",
             f"provider:{service.provider_public_id}",
@@ -56,7 +56,7 @@ class Attempt:
 def find_opened(attempt: Attempt) -> OpenResult:
     """The answer to an earlier request, from the call that was written with it."""
     request, hold = attempt.request, attempt.hold
-    known = Call.objects.select_related("hold")
+    known = Call.objects.select_related("hold", "price_version", "service__provider")
     if request.idempotency_key and hold:
         call = known.get(hold_id=hold.hold_pk)
     else:
@@ -69,7 +69,7 @@ def find_opened(attempt: Attempt) -> OpenResult:
             decline_subject=call.hold.decline_subject,
             replayed=True,
         )
-    opened = get_opened_call(public_id=call.public_id)
+    opened = describe_opened(call)
     if not request.idempotency_key:
         opened = replace(
             opened,

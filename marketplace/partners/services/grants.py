@@ -109,7 +109,7 @@ def issue_grant(
             provider_public_id=target.provider_public_id,
         ),
         ceiling=format_decimal_tokens(ceiling_millitokens),
-        unit="test" if target.test else "live",
+        unit=target.unit,
         issued_at=now,
         expires_at=grant.expires_at,
     )

@@ -126,7 +126,7 @@ def release_direct_hold(*, provider: Provider, hold_id: str, now: datetime) -> D
     call = get_direct_call(provider=provider, hold_id=hold_id)
     if call.status == CallStatus.OPEN:
         require_open(call, now=now)
-        opened = metering_selectors.get_opened_call(hold_id=hold_id)
+        opened = metering_selectors.describe_opened(call)
         metering.close_calls(
             [metering.CloseCall(call=opened, status="failed", error_code="released")], now=now
         )
@@ -143,7 +143,7 @@ def get_direct_call(*, provider: Provider, hold_id: str) -> Call:
             surface=Surface.DIRECT, service__provider=provider, hold__public_id=hold_id
         )
         .exclude(status=CallStatus.REFUSED)
-        .select_related("hold", "price_version")
+        .select_related("hold", "price_version", "service__provider")
         .first()
     )
     if call is None:
