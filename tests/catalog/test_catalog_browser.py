@@ -90,6 +90,16 @@ def test_filters_and_search_work_while_the_reader_stays_where_they_are(market, p
     expect(page.locator("#q")).to_have_value("")
 
 
+def test_two_answers_in_a_row_leave_the_focus_on_the_results(market, page: Page):
+    """A number is changed and a link clicked: the second answer comes before the first settled."""
+    page.goto(f"{market.url}/services/?q=deepseek")
+    page.evaluate("htmx.config.defaultSettleDelay = 300")
+    page.locator("#calls").fill("1000000")
+    page.get_by_role("link", name="Your cost").click()
+    expect(page).to_have_url(re.compile(r"sort=cost&calls=1000000"))
+    expect(page.locator("#results-title")).to_be_focused()
+
+
 def test_a_folded_facet_stays_open_while_its_counts_change(market, page: Page):
     page.goto(f"{market.url}/services/")
     page.locator("summary", has_text="Quantisation").click()

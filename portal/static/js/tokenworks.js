@@ -107,14 +107,16 @@ for (const message of document.querySelectorAll(".messages .notice")) {
   message.append(button);
 }
 
-// After an htmx swap the heading is focused and the count announced; a poll that changes nothing
-// says nothing.
+// After an htmx swap the heading is focused, if what had the focus went with the swap, and the count
+// announced; a poll that changes nothing says nothing.
 let saidLast = "";
 const within = (element, selector) =>
   element.matches(selector) ? element : element.querySelector(selector);
 
 document.addEventListener("htmx:afterSettle", (event) => {
-  within(event.detail.elt, "[data-swap-focus]")?.focus();
+  if (document.activeElement === document.body) {
+    within(event.detail.elt, "[data-swap-focus]")?.focus();
+  }
   const note = within(event.detail.elt, "[data-announce]");
   const sentence = note && (note.dataset.announce || note.textContent).trim();
   if (!sentence || sentence === saidLast) return;
