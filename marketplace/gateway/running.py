@@ -25,8 +25,8 @@ from portal.kernel.coalescer import Coalescer
 logger = structlog.get_logger(__name__)
 
 # Calls in one commit, and commits at once: one is written while another waits for the disk.
-_MOST_TOGETHER = 64
-_LANES = 2
+MOST_TOGETHER = 64
+LANES = 2
 
 
 class Gateway:
@@ -38,10 +38,10 @@ class Gateway:
         )
         # Calls that begin or end together share a commit: the disk's time is spent once for all.
         self.openings: Coalescer[Opening, RunningCall | None] = Coalescer(
-            self._open_calls, most=_MOST_TOGETHER, lanes=_LANES
+            self._open_calls, most=MOST_TOGETHER, lanes=LANES
         )
         self.closings: Coalescer[tuple[RunningCall, Ending], Closed] = Coalescer(
-            self._close_calls, most=_MOST_TOGETHER, lanes=_LANES
+            self._close_calls, most=MOST_TOGETHER, lanes=LANES
         )
         self.upstream = UpstreamClient(Limits.from_settings())
         self.keys = KeyRing(self.database, seconds=settings.GATEWAY_KEY_CACHE_SECONDS)

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from marketplace.gateway.database import Database
+from marketplace.gateway.running import LANES, MOST_TOGETHER
 from marketplace.ledger import services as ledger
 from portal.kernel.clock import utc_now
 from portal.kernel.coalescer import Coalescer
@@ -20,8 +21,6 @@ from tests.benchmarks.write_door import capture_requests, hold_request
 from tests.postgres_server import PostgresServer
 
 CALLERS = (1, 64)
-# As the gateway's: see marketplace/gateway/running.py.
-MOST_TOGETHER, LANES = 64, 2
 SECONDS = 4
 
 # What PostgreSQL alone makes of the least that a hold must write: one hot row, one new row.
