@@ -72,6 +72,7 @@ FIELDS = {
     "role": _("role"),
     "name": _("company"),
     "legal_name": _("legal name"),
+    "address": _("address"),
     "tax_id": _("tax id"),
     "country": _("country"),
     "timezone": _("time zone"),
@@ -96,6 +97,9 @@ FIELDS = {
     "amount_minor": _("amount"),
     "currency": _("currency"),
     "quantity": _("quantity"),
+    "invoice": _("invoice"),
+    "credit_note": _("credit note"),
+    # Invoices were called so in the log once.
     "receipt": _("receipt"),
     "effective_at": _("in force from"),
     "number": _("number"),

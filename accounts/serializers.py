@@ -10,6 +10,7 @@ class OrganisationSerializer(serializers.Serializer):
     name = serializers.CharField()
     slug = serializers.CharField(help_text="The organisation's address in the portal.")
     legal_name = serializers.CharField()
+    address = serializers.CharField(help_text="For invoices; may have several lines.")
     tax_id = serializers.CharField()
     country = serializers.CharField(help_text="ISO 3166-1 alpha-2; empty when not given.")
     timezone = serializers.CharField(help_text="IANA name; days and caps are counted in it.")

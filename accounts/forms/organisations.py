@@ -30,16 +30,22 @@ class OrganisationForm(forms.ModelForm):
         fields = (
             "name",
             "legal_name",
+            "address",
             "tax_id",
             "country",
             "timezone",
             "billing_email",
             "two_factor_required",
         )
+        widgets = {
+            "address": forms.Textarea(attrs={"rows": 3, "autocomplete": "street-address"}),
+        }
         help_texts = {
-            "legal_name": _("As it stands in the register; for receipts."),
+            "legal_name": _("As it stands in the register; for invoices."),
+            "address": _("Street, postcode and city, as they should stand on invoices."),
+            "tax_id": _("In the European Union the VAT number, in China the credit code."),
             "timezone": _("Days, months and caps are counted in it."),
-            "billing_email": _("Receipts and notices about the balance go there."),
+            "billing_email": _("Invoices and notices about the balance go there."),
             "two_factor_required": _(
                 "Members without an authenticator app or passkey are asked to set one up before "
                 "they can go on."

@@ -55,6 +55,7 @@ class Organisation(models.Model):
     name = models.CharField(_("company"), max_length=120)
     slug = models.SlugField(max_length=60, unique=True)
     legal_name = models.CharField(_("legal name"), max_length=200, blank=True)
+    address = models.TextField(_("address"), max_length=400, blank=True, default="", db_default="")
     tax_id = models.CharField(_("tax id"), max_length=40, blank=True)
     country = models.CharField(_("country"), max_length=2, blank=True)
     timezone = models.CharField(_("time zone"), max_length=64, default="UTC")

@@ -15,11 +15,13 @@ from django.utils.translation import gettext_lazy as _
 from accounts.hooks import hooks
 from accounts.models import Membership, Organisation, Role, User
 from accounts.services.audit import Actor, record_audit
+from accounts.tax_ids import TaxIdWrong, clean_tax_id
 from portal.kernel.errors import Conflict, Rejected
 
 MAX_OWNED_ORGANISATIONS = 20
 EDITABLE = (
-    "name", "legal_name", "tax_id", "country", "timezone", "billing_email", "two_factor_required",
+    "name", "legal_name", "address", "tax_id", "country", "timezone", "billing_email",
+    "two_factor_required",
 )  # fmt: skip
 
 
@@ -92,7 +94,11 @@ def create_organisation(
 def update_organisation(
     *, organisation: Organisation, changes: Mapping[str, Any], actor: Actor, now: datetime
 ) -> Organisation:
-    """Change settings (fields in ``EDITABLE``); the audit row holds what really changed."""
+    """Change settings (fields in ``EDITABLE``); the audit row holds what really changed.
+
+    A tax id is checked against the country when either changes, and stored as its authority
+    writes it. Raises Rejected, with the field.
+    """
     assert set(changes) <= set(EDITABLE), changes.keys()
     if "timezone" in changes and changes["timezone"] not in available_timezones():
         raise Rejected(_("Choose a time zone from the list."), data={"field": "timezone"})
@@ -100,6 +106,7 @@ def update_organisation(
         raise Rejected(_("Enter the company's name."), data={"field": "name"})
     with transaction.atomic():
         current = Organisation.objects.select_for_update().get(pk=organisation.pk)
+        changes = _with_clean_tax_id(current, changes)
         new = {name: value for name, value in changes.items() if value != getattr(current, name)}
         if not new:
             return current
@@ -149,6 +156,24 @@ def verify_organisations(*, user: User, actor: Actor, now: datetime) -> list[Org
             )
             hooks.on_verified(organisation, user.email, now)
     return verified
+
+
+def _with_clean_tax_id(current: Organisation, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An id from before it was checked stands in the way of no other change."""
+    typed, stored = changes.get("tax_id", current.tax_id), current.tax_id
+    country = changes.get("country", current.country)
+    if (typed, country) == (stored, current.country):
+        return changes
+    try:
+        return {**changes, "tax_id": clean_tax_id(typed, country=country)}
+    except TaxIdWrong as wrong:
+        raise Rejected(
+            _(
+                "This is not a tax id of the country that you chose. In the European Union enter"
+                " the VAT number, in China the unified social credit code of 18 characters."
+            ),
+            data={"field": "tax_id"},
+        ) from wrong
 
 
 def _found(

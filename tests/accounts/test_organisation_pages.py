@@ -20,7 +20,8 @@ pytestmark = pytest.mark.django_db
 SETTINGS = {
     "name": "Acme Ltd",
     "legal_name": "Acme Limited",
-    "tax_id": "DE123",
+    "address": "Lindenallee 1\n10115 Berlin",
+    "tax_id": "DE123456788",
     "country": "DE",
     "timezone": "Asia/Kolkata",
     "billing_email": "bills@acme.example",
