@@ -19,6 +19,7 @@ from django.db.models import (
 
 from marketplace.ledger.models import (
     Account,
+    AccountKind,
     Checkpoint,
     Entry,
     Freeze,
@@ -126,6 +127,39 @@ def get_account_balance(*, kind: str, owner_key: str, unit: str) -> int:
         return 0
     return _sum(Entry.objects.filter(credit_account=account)) - _sum(
         Entry.objects.filter(debit_account=account)
+    )
+
+
+def get_debt(*, owner_key: str, unit: str) -> int:
+    """What the tenant owes; 0 also where the operator owes it something."""
+    balance = get_account_balance(kind=AccountKind.RECEIVABLE, owner_key=owner_key, unit=unit)
+    return max(0, -balance)
+
+
+@dataclass(frozen=True, slots=True)
+class Unspent:
+    """What is left of a purchase's lots and not needed by holds; its ``face`` and expiry."""
+
+    face: int
+    paid: int
+    bonus: int
+    expires_at: datetime | None
+
+
+def get_unspent(*, reference: str) -> Unspent | None:
+    """None when nothing was bought under the reference."""
+    lots = {lot.kind: lot for lot in Lot.objects.filter(reference=reference)}
+    paid, bonus = lots.get(LotKind.PAID), lots.get(LotKind.BONUS)
+    if paid is None:
+        return None
+    wallet = Wallet.objects.get(pk=paid.wallet_id)
+    free = wallet.posted_millitokens - wallet.held_millitokens
+    left = min(paid.remaining_millitokens, free)
+    return Unspent(
+        paid.face_millitokens,
+        left,
+        min(bonus.remaining_millitokens, free - left) if bonus else 0,
+        paid.expires_at,
     )
 
 

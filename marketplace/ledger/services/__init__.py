@@ -20,7 +20,9 @@ from marketplace.ledger.services.commands import (
     LimitDemand,
     Move,
     PostResult,
+    PurchaseReversal,
 )
+from marketplace.ledger.services.debts import DEBT_FREEZE, clear_debt, keep_debt_freeze
 from marketplace.ledger.services.extensions import extend_holds
 from marketplace.ledger.services.freezes import freeze_wallet, lift_freeze
 from marketplace.ledger.services.grants import GrantedDifferently, WalletFull, grant_lot
@@ -40,6 +42,7 @@ from marketplace.ledger.services.postings import (
     post_transaction,
 )
 from marketplace.ledger.services.proof import stream_proof
+from marketplace.ledger.services.refunds import UnknownPurchase, reverse_purchase
 from marketplace.ledger.services.releases import expire_holds, release_holds
 from marketplace.ledger.services.repairs import free_stray_reservation
 from marketplace.ledger.services.reversals import (
@@ -54,6 +57,7 @@ from marketplace.ledger.watch import LedgerUnguarded, refuse_when_unguarded
 
 __all__ = [
     "BASIS_POINTS",
+    "DEBT_FREEZE",
     "OPERATOR",
     "BrokenSeal",
     "CaptureRequest",
@@ -74,14 +78,17 @@ __all__ = [
     "NotReversible",
     "PostResult",
     "PostedDifferently",
+    "PurchaseReversal",
     "SealsDisagree",
     "StateChanged",
     "UnknownHold",
+    "UnknownPurchase",
     "UnknownTransaction",
     "Verification",
     "WalletFull",
     "append_heads",
     "capture_holds",
+    "clear_debt",
     "deliver_heads",
     "expire_holds",
     "expire_lots",
@@ -91,12 +98,14 @@ __all__ = [
     "free_stray_reservation",
     "freeze_wallet",
     "grant_lot",
+    "keep_debt_freeze",
     "lift_freeze",
     "parse_head",
     "place_holds",
     "post_transaction",
     "refuse_when_unguarded",
     "release_holds",
+    "reverse_purchase",
     "reverse_transaction",
     "seal_entries",
     "stream_proof",

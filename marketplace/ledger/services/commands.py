@@ -156,3 +156,17 @@ class PostResult:
     transaction_pk: int
     transaction_id: str
     created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseReversal:
+    """What stands in the books of a purchase that was taken back, in millitokens.
+
+    ``created`` is False when nothing had to be posted. ``paid`` and ``bonus`` are what was taken
+    from its lots in total; ``debt`` is what the tenant owes, for this and other purchases.
+    """
+
+    created: bool
+    paid_millitokens: int
+    bonus_millitokens: int
+    debt_millitokens: int

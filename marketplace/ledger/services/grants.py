@@ -8,10 +8,13 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace.ledger.models import AccountKind, Lot, TransactionKind
 from marketplace.ledger.models.wallets import MAX_BALANCE
+from marketplace.ledger.selectors import get_debt
 from marketplace.ledger.services import checks
 from marketplace.ledger.services.accounts import resolve_accounts
 from marketplace.ledger.services.commands import Credit, GrantResult
+from marketplace.ledger.services.debts import DEBT_FREEZE
 from marketplace.ledger.services.draft import Draft, Heading, Line, hash_request
+from marketplace.ledger.services.freezes import freeze_wallet
 from marketplace.ledger.services.reads import lock_wallets_named
 from marketplace.ledger.services.rows import WalletRow
 from marketplace.ledger.sql import Statement, run
@@ -91,7 +94,7 @@ def grant_lot(
     created = False
     if lot is None:
         with atomic():
-            wallet = _lock_or_make_wallet(owner_key, unit, scope)
+            wallet = _lock_or_make_wallet(owner_key, unit, scope, now)
             values = (face_millitokens, paid_minor, currency, now, expires_at)
             created = _insert_lot(wallet, reference, kind, values)
             if created:
@@ -110,7 +113,7 @@ def _find_lot(reference: str, kind: str) -> Lot | None:
     return Lot.objects.select_related("wallet").filter(reference=reference, kind=kind).first()
 
 
-def _lock_or_make_wallet(owner_key: str, unit: str, scope: str) -> WalletRow:
+def _lock_or_make_wallet(owner_key: str, unit: str, scope: str, now: datetime) -> WalletRow:
     name = (owner_key, unit, scope)
     wallets = lock_wallets_named([name])
     if name not in wallets:
@@ -118,6 +121,8 @@ def _lock_or_make_wallet(owner_key: str, unit: str, scope: str) -> WalletRow:
         account = (AccountKind.WALLET.value, f"{owner_key}/{scope}" if scope else owner_key, unit)
         run(_MAKE_WALLETS, [(resolve_accounts([account])[account], *name)])
         wallets = lock_wallets_named([name])
+        if get_debt(owner_key=owner_key, unit=unit):
+            freeze_wallet(wallet_pk=wallets[name].id, reason=DEBT_FREEZE, now=now)
     return wallets[name]
 
 
