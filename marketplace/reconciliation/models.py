@@ -29,6 +29,9 @@ class Run(models.Model):
     since = models.DateTimeField(null=True, blank=True)
     # {"ledger_transaction": 8112, …}: what light runs after this full one need not read again.
     floors = models.JSONField(default=dict)
+    # The newest sealed checkpoint that it saw: later runs miss it when it has gone.
+    head_number = models.BigIntegerField(null=True, blank=True)
+    head_hash = models.CharField(max_length=64, blank=True)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     # {"live": {"opening": …, "purchase": …, …, "closing": …}, "test": {…}} in millitokens

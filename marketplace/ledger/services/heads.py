@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from django.conf import settings
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Max
 
 from marketplace.ledger.chains import format_moment
@@ -20,6 +21,8 @@ from portal.kernel.webhooks import send_webhook
 _HEAD = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 # In one go; the rest goes next time.
 _MOST_DELIVERIES = 100
+
+_NEWEST = "SELECT number, hash FROM ledger_checkpoint ORDER BY number DESC LIMIT 1"
 
 
 class Head(NamedTuple):
@@ -44,6 +47,13 @@ def parse_head(text: str) -> Head:
     return Head(int(match[1]), match[2])
 
 
+def find_newest_head(cursor: CursorWrapper) -> Head | None:
+    """As the cursor's snapshot has it; None before the first checkpoint."""
+    cursor.execute(_NEWEST)
+    row = cursor.fetchone()
+    return Head(*row) if row else None
+
+
 def find_missing_heads(heads: Iterable[Head]) -> list[Head]:
     """Those that are not in the chain: its tail was cut off, or it was rewritten."""
     wanted = set(heads)
@@ -64,11 +74,7 @@ def append_heads(path: Path) -> int:
     """
     with path.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(max(0, file.tell() - 200))
-        *_, line = file.read().splitlines() or [""]
-        last = parse_head(line) if line else None
-        if last and find_missing_heads([last]):
-            raise HeadsDisagree(f"{path} ends with {last}, which is not in the chain")
+        last = _confirm_last_head(file)
         after = last.number if last else 0
         count = 0
         for head in Checkpoint.objects.filter(number__gt=after).order_by("number").iterator():
@@ -77,6 +83,25 @@ def append_heads(path: Path) -> int:
         file.flush()
         os.fsync(file.fileno())
     return count
+
+
+def confirm_heads_file(path: Path) -> None:
+    """Raises HeadsDisagree and ValueError as ``append_heads`` does, OSError for a file that cannot
+    be read. One that is not there yet says nothing."""
+    if path.exists():
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # not while a line is being written
+            _confirm_last_head(file)
+
+
+def _confirm_last_head(file: IO[str]) -> Head | None:
+    """The head that the file ends with, which commits to those before it; None of an empty one."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - 200))
+    *_, line = file.read().splitlines() or [""]
+    last = parse_head(line) if line else None
+    if last and find_missing_heads([last]):
+        raise HeadsDisagree(f"{file.name} ends with {last}, which is not in the chain")
+    return last
 
 
 def deliver_heads(*, now: datetime) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from marketplace.ledger.services.broken_seals import BrokenSeal, find_broken_seals
-from marketplace.ledger.services.heads import Head
+from marketplace.ledger.services.heads import Head, find_newest_head
 
 _MOVEMENTS = """
 SELECT a.unit, t.kind, SUM(CASE WHEN e.credit_account_id = a.id THEN e.amount_millitokens
@@ -27,7 +27,6 @@ _COUNTS = """
 SELECT (SELECT COUNT(*) FROM ledger_entry), (SELECT COUNT(*) FROM ledger_checkpoint),
   (SELECT COUNT(DISTINCT leaf) FROM ledger_walletcheckpoint)
 """
-_NEWEST_HEAD = "SELECT number, hash FROM ledger_checkpoint ORDER BY number DESC LIMIT 1"
 
 
 @dataclass
@@ -71,8 +70,7 @@ def verify_ledger(cursor: CursorWrapper) -> Verification:
     for unit, amount in _fetch(cursor, _ACCOUNTS):
         equations[unit].accounts = int(amount)
     [(entries, checkpoints, chains)] = _fetch(cursor, _COUNTS)
-    newest = _fetch(cursor, _NEWEST_HEAD)
-    head = Head(*newest[0]) if newest else None
+    head = find_newest_head(cursor)
     return Verification(broken, dict(equations), entries, checkpoints, chains, head)
 
 

@@ -19,6 +19,8 @@ from marketplace.reconciliation.checks.base import (
     count_rows,
     find_differences,
 )
+from marketplace.reconciliation.checks.freezes import find_odd_freezes
+from marketplace.reconciliation.checks.heads import NUMBER, ask_the_file, find_missed_heads
 
 WALLET_SUBJECT: Final = "'wallet:' || w.owner_key || ':' || w.unit || ':' || w.scope AS subject"
 
@@ -87,35 +89,6 @@ FROM ledger_wallet w
 WHERE NOT EXISTS (SELECT 1 FROM ledger_account a WHERE a.id = w.account_id)
 """
 
-# Spendable although somebody had a reason against it.
-_THAWED = """
-SELECT 'freeze:' || w.owner_key || ':' || w.unit || ':' || w.scope AS subject,
-       w.posted_millitokens AS at_stake, w.id AS wallet_id, 'not frozen' AS wallet,
-       (SELECT MIN(f.reason) FROM ledger_freeze f WHERE f.wallet_id = w.id) AS reason
-FROM ledger_wallet w
-WHERE NOT w.frozen AND EXISTS (SELECT 1 FROM ledger_freeze f WHERE f.wallet_id = w.id)
-UNION ALL
-SELECT 'freeze:' || n.public_id, w.posted_millitokens, w.id,
-       'its finding waits', 'finding:' || n.public_id
-FROM reconciliation_finding n JOIN ledger_wallet w ON w.id = n.wallet_id
-WHERE n.froze_wallet AND n.state <> 'resolved'
-  AND NOT EXISTS (SELECT 1 FROM ledger_freeze f
-                  WHERE f.wallet_id = w.id AND f.reason = 'finding:' || n.public_id)
-"""
-
-# Kept from its owner although nobody says why. For a person: the reason may have been taken away.
-_FROZEN_WITHOUT_REASON = """
-SELECT 'freeze:' || w.owner_key || ':' || w.unit || ':' || w.scope AS subject,
-       w.posted_millitokens AS at_stake, w.id AS wallet_id, 'frozen' AS wallet, '' AS reason
-FROM ledger_wallet w
-WHERE w.frozen AND NOT EXISTS (SELECT 1 FROM ledger_freeze f WHERE f.wallet_id = w.id)
-UNION ALL
-SELECT 'freeze:' || f.reason, w.posted_millitokens, w.id, 'frozen', 'its finding is resolved'
-FROM ledger_freeze f JOIN ledger_wallet w ON w.id = f.wallet_id
-LEFT JOIN reconciliation_finding n ON f.reason = 'finding:' || n.public_id
-WHERE f.reason LIKE 'finding:%%' AND (n.id IS NULL OR n.state = 'resolved')
-"""
-
 _CHAIN = f"""
 WITH {_SEALED},
 chain AS (
@@ -176,8 +149,7 @@ def _examine_posted(cursor: CursorWrapper, scope: Scope) -> Examined:
         [
             *find_differences(cursor, against),
             *find_differences(cursor, _ACCOUNTS_OF_WALLETS),
-            *find_differences(cursor, _THAWED),
-            *find_differences(cursor, _FROZEN_WITHOUT_REASON, action=Action.FINDING),
+            *find_odd_freezes(cursor),
         ],
     )
 
@@ -188,6 +160,7 @@ def _examine_chain(cursor: CursorWrapper, scope: Scope) -> Examined:
     differences = [
         *find_differences(cursor, chain),
         *find_differences(cursor, _UNLABELLED, [floor, floor]),
+        *find_missed_heads(cursor),
     ]
     if scope.since is None:
         differences += [
@@ -209,9 +182,10 @@ POSTED = Check(
     windowed=True,
 )
 CHAIN = Check(
-    2,
+    NUMBER,
     _("Each wallet's chain of entries is whole, and so are the seals"),
     Action.FREEZE,
     _examine_chain,
+    ask=ask_the_file,
     windowed=True,
 )

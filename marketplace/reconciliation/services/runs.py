@@ -8,6 +8,7 @@ import structlog
 from django.db import transaction
 from django.db.backends.utils import CursorWrapper
 
+from marketplace.ledger import services as ledger
 from marketplace.reconciliation.checks import CHECKS
 from marketplace.reconciliation.checks.base import Action, Check, Difference, Scope
 from marketplace.reconciliation.checks.book import BOOK
@@ -27,6 +28,10 @@ Seen = dict[Check, list[Difference]]
 # and no clock goes so wrong, that a row would come to lie before both.
 MARGIN = timedelta(hours=1)
 
+_CLOSING_FIELDS = (
+    "equation", "intake", "floors", "head_number", "head_hash", "checks", "error", "finished_at",
+)  # fmt: skip
+
 
 def reconcile_balances(*, trigger: str, now: datetime, kind: str = RunKind.FULL) -> Run:
     """Run every check over one snapshot; repair, report or freeze what was seen before.
@@ -40,6 +45,8 @@ def reconcile_balances(*, trigger: str, now: datetime, kind: str = RunKind.FULL)
     try:
         with open_snapshot() as cursor:
             seen = _examine(run, cursor, scope)
+            if head := ledger.find_newest_head(cursor):
+                run.head_number, run.head_hash = head
             proof = prove(cursor)
             seen[BOOK] += find_gaps(proof)
             if scope.since is None:
@@ -129,4 +136,4 @@ def _finish(run: Run, proof: Proof) -> None:
             WalletProof.objects.bulk_create(
                 [WalletProof(run=run, **terms) for terms in proof.by_wallet], batch_size=500
             )
-        run.save(update_fields=["equation", "intake", "floors", "checks", "error", "finished_at"])
+        run.save(update_fields=_CLOSING_FIELDS)
