@@ -220,12 +220,17 @@ STRIPE_API_URL = env.str("STRIPE_API_URL", default="https://api.stripe.com")
 STRIPE_PAY_PAGE_ORIGIN = env.str("STRIPE_PAY_PAGE_ORIGIN", default="https://checkout.stripe.com")
 # How long an order waits for its payment.
 ORDER_MINUTES = env.int("ORDER_MINUTES", default=60)
-# Who sells: copied into every receipt when it is issued.
+# Who sells: copied into every invoice and credit note when it is issued.
 SELLER_NAME = env.str("SELLER_NAME", default=SITE_NAME)
 SELLER_ADDRESS = env.str("SELLER_ADDRESS", default="")
 SELLER_COUNTRY = env.str("SELLER_COUNTRY", default="")
 SELLER_TAX_ID = env.str("SELLER_TAX_ID", default="")
 SELLER_EMAIL = env.str("SELLER_EMAIL", default="")
+# What the numbers of its documents begin with. Another legal seller takes another series.
+DOCUMENT_SERIES = env.str("DOCUMENT_SERIES", default="")
+# The tax that prices contain, in basis points (1900 = 19 %); its name stands on invoices.
+TAX_NAME = env.str("TAX_NAME", default="")
+TAX_BASIS_POINTS = env.int("TAX_BASIS_POINTS", default=0)
 # How long before it takes effect a price rise of a live service is announced.
 PRICE_RISE_NOTICE_DAYS = env.int("PRICE_RISE_NOTICE_DAYS", default=7)
 
@@ -309,7 +314,7 @@ CELERY_BEAT_SCHEDULE = {
     "deliver-sandbox-events": {"task": "billing.deliver_sandbox_events", "schedule": 20.0},
     "drive-inbox": {"task": "billing.drive_inbox", "schedule": 60.0},
     "sweep-orders": {"task": "billing.sweep_orders", "schedule": 60.0},
-    "mail-receipts": {"task": "billing.mail_receipts", "schedule": 60.0},
+    "mail-documents": {"task": "billing.mail_documents", "schedule": 60.0},
     "reconcile-lightly": {
         "task": "reconciliation.reconcile_lightly",
         "schedule": env.float("RECONCILE_SECONDS", default=300.0),

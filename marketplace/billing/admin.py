@@ -9,13 +9,13 @@ from django.http import HttpRequest
 from accounts import services as accounts
 from marketplace.billing.models import (
     Attempt,
+    Document,
+    DocumentCounter,
     EventCursor,
     InboxEvent,
     Order,
     Pack,
     PackPrice,
-    Receipt,
-    ReceiptCounter,
     SandboxEvent,
     SandboxSession,
     StrayPayment,
@@ -115,10 +115,10 @@ class EventCursorAdmin(ViewOnlyAdmin):
     list_display = ("provider", "read_until")
 
 
-@admin.register(Receipt)
-class ReceiptAdmin(ViewOnlyAdmin):
-    list_display = ("label", "order", "issued_at", "mailed_at")
-    list_filter = ("year",)
+@admin.register(Document)
+class DocumentAdmin(ViewOnlyAdmin):
+    list_display = ("label", "kind", "order", "amount_minor", "currency", "issued_at", "mailed_at")
+    list_filter = ("kind", "series", "year")
     list_select_related = ("order",)
     search_fields = ("public_id", "order__public_id", "order__organisation__name")
 
@@ -138,6 +138,6 @@ class SandboxEventAdmin(ViewOnlyAdmin):
     search_fields = ("event_id",)
 
 
-@admin.register(ReceiptCounter)
-class ReceiptCounterAdmin(ViewOnlyAdmin):
-    list_display = ("year", "last_number")
+@admin.register(DocumentCounter)
+class DocumentCounterAdmin(ViewOnlyAdmin):
+    list_display = ("series", "year", "last_number")

@@ -8,5 +8,8 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from marketplace.billing import checks  # registers itself
+        from marketplace.billing.models.documents import DOCUMENT_GUARDS
+        from portal.kernel import immutability
 
         assert checks
+        immutability.register(DOCUMENT_GUARDS)

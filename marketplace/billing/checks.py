@@ -1,19 +1,22 @@
 """System checks: what must never start with money in play."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
+from accounts.tax_ids import TaxIdWrong, clean_tax_id
 from marketplace.billing.currencies import SALE_CURRENCIES
 from marketplace.billing.providers import (
     has_live_payment_keys,
     stripe_is_in_test_mode,
     stripe_is_set_up,
 )
+from marketplace.billing.services.documents import CREDIT_NOTE_SERIES, TEST_SERIES
 
 # What payment processors accept for the life of a pay page, which outlives its order a little.
 ORDER_MINUTES_RANGE = range(30, 23 * 60 + 1)
@@ -106,4 +109,48 @@ def _is_reachable() -> bool:
     """Behind a TLS proxy, or under a name that is not this machine's."""
     return settings.SECURE_PROXY_SSL_HEADER is not None or not _OWN_NAMES.issuperset(
         settings.ALLOWED_HOSTS
+    )
+
+
+@register("billing")
+def check_documents(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """What invoices would say wrong for ever, since they never change."""
+    problems: list[CheckMessage] = []
+    if settings.DOCUMENT_SERIES and not _is_series(settings.DOCUMENT_SERIES):
+        problems.append(
+            Error(
+                "DOCUMENT_SERIES must be 1 to 10 capital letters and digits, and not TEST or CN.",
+                hint="Choose a short code of the legal entity that sells, such as NL or ACME.",
+                id="billing.E010",
+            )
+        )
+    if settings.TAX_BASIS_POINTS not in range(10_001) or (
+        settings.TAX_BASIS_POINTS and not settings.TAX_NAME
+    ):
+        problems.append(
+            Error(
+                "TAX_BASIS_POINTS must be between 0 and 10000, and needs a TAX_NAME.",
+                hint="19 % is 1900; TAX_NAME is how invoices call it, such as VAT.",
+                id="billing.E011",
+            )
+        )
+    try:
+        clean_tax_id(settings.SELLER_TAX_ID, country=settings.SELLER_COUNTRY)
+    except TaxIdWrong:
+        problems.append(
+            Warning(
+                "SELLER_TAX_ID is not a tax id of SELLER_COUNTRY.",
+                hint="Invoices would name it. In the European Union it is the VAT number.",
+                id="billing.W001",
+            )
+        )
+    return problems
+
+
+def _is_series(text: str) -> bool:
+    return bool(re.fullmatch(r"[A-Z0-9]{1,10}", text)) and text not in (
+        TEST_SERIES,
+        CREDIT_NOTE_SERIES,
     )

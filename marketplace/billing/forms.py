@@ -67,7 +67,7 @@ class OrderForm(forms.Form):
     key = forms.CharField(widget=forms.HiddenInput, max_length=64)
     purchase_reference = forms.CharField(
         label=_("Your reference"),
-        help_text=_("A purchase order number or cost centre; it is printed on the receipt."),
+        help_text=_("A purchase order number or cost centre; it is printed on the invoice."),
         max_length=80,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),

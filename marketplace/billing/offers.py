@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.billing.models import Pack
@@ -36,6 +37,8 @@ class Offer:
     currency: str
     amount_minor: int
     tax_minor: int
+    tax_name: str
+    tax_basis_points: int
     paid_millitokens: int
     bonus_millitokens: int
     tariff_millitokens: int
@@ -75,6 +78,8 @@ class Offer:
             self.currency,
             self.amount_minor,
             self.tax_minor,
+            self.tax_name,
+            self.tax_basis_points,
             self.paid_millitokens,
             self.bonus_millitokens,
             self.expires_after_days,
@@ -86,20 +91,22 @@ class Offer:
 def make_offer(*, pack: Pack, currency: str, quantity: int = 1) -> Offer:
     """The pack's price in ``currency``; no currency is ever converted into another.
 
-    Raises PackUnavailable and QuantityRejected. Tax is none as long as no tax service is
-    connected (docs/payments.md).
+    Raises PackUnavailable and QuantityRejected.
     """
     if not 1 <= quantity <= MAX_QUANTITY:
         raise QuantityRejected
     price = next((price for price in pack.prices.all() if price.currency == currency), None)
     if not pack.on_sale or price is None:
         raise PackUnavailable
+    amount_minor = price.amount_minor * quantity
     offer = Offer(
         pack=pack,
         quantity=quantity,
         currency=currency,
-        amount_minor=price.amount_minor * quantity,
-        tax_minor=0,
+        amount_minor=amount_minor,
+        tax_minor=included_tax(amount_minor, settings.TAX_BASIS_POINTS),
+        tax_name=settings.TAX_NAME,
+        tax_basis_points=settings.TAX_BASIS_POINTS,
         paid_millitokens=pack.paid_millitokens * quantity,
         bonus_millitokens=pack.bonus_millitokens * quantity,
         tariff_millitokens=pack.tariff_millitokens * quantity,
@@ -109,3 +116,9 @@ def make_offer(*, pack: Pack, currency: str, quantity: int = 1) -> Offer:
     if max(offer.total_millitokens, offer.amount_minor) > _MAX_BIGINT:
         raise QuantityRejected(_("That is more than one order can hold. Nothing was ordered."))
     return offer
+
+
+def included_tax(amount_minor: int, basis_points: int) -> int:
+    """The tax that a price contains, in minor units, half up: 19 % of $119.00 is $19.00."""
+    whole = 10_000 + basis_points
+    return (2 * amount_minor * basis_points + whole) // (2 * whole)

@@ -11,12 +11,12 @@ from accounts.models import Organisation, User
 from marketplace.billing.currencies import SALE_CURRENCIES
 from marketplace.billing.models import (
     CREDITED_ORDER_STATUSES,
+    Document,
     InboxEvent,
     InboxState,
     Order,
     Pack,
     PackPrice,
-    Receipt,
     StrayKind,
     StrayPayment,
 )
@@ -86,7 +86,8 @@ def list_orders(*, organisation: Organisation) -> QuerySet[Order]:
     """The organisation's orders, newest first."""
     return (
         Order.objects.filter(organisation=organisation)
-        .select_related("pack", "ordered_by", "receipt")
+        .select_related("pack", "ordered_by")
+        .prefetch_related("documents")
         .order_by("-created_at", "-id")
     )
 
@@ -125,6 +126,8 @@ def find_unpaid_form_order(
             currency=offer.currency,
             amount_minor=offer.amount_minor,
             tax_minor=offer.tax_minor,
+            tax_name=offer.tax_name,
+            tax_basis_points=offer.tax_basis_points,
             paid_millitokens=offer.paid_millitokens,
             bonus_millitokens=offer.bonus_millitokens,
             expires_after_days=offer.expires_after_days,
@@ -143,16 +146,21 @@ def has_paid_order(*, organisation: Organisation) -> bool:
     ).exists()
 
 
-def get_receipt(*, organisation: Organisation, order_public_id: str) -> Receipt:
-    """The receipt of a paid order of the organisation."""
-    receipt = (
-        Receipt.objects.filter(order__organisation=organisation, order__public_id=order_public_id)
-        .select_related("order", "order__organisation")
-        .first()
+def list_documents(*, organisation: Organisation) -> QuerySet[Document]:
+    """The organisation's invoices and credit notes, newest first."""
+    return (
+        Document.objects.filter(order__organisation=organisation)
+        .select_related("order__organisation", "corrects")
+        .order_by("-issued_at", "-id")
     )
-    if receipt is None:
+
+
+def get_document(*, organisation: Organisation, public_id: str) -> Document:
+    """One of the organisation's documents; another tenant's does not exist."""
+    document = list_documents(organisation=organisation).filter(public_id=public_id).first()
+    if document is None:
         raise NotFound
-    return receipt
+    return document
 
 
 def list_mismatched_orders() -> QuerySet[Order]:

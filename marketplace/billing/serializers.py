@@ -1,7 +1,5 @@
 """How packs and orders look in REST. Money is a string of minor units, tokens a decimal string."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -76,10 +74,9 @@ class OrderSerializer(serializers.Serializer):
     expires_at = serializers.DateTimeField(help_text="Until when it can be paid.")
     paid_at = serializers.DateTimeField(allow_null=True)
 
-    @extend_schema_field({"type": ["string", "null"], "description": "The receipt's number."})
+    @extend_schema_field({"type": ["string", "null"], "description": "Its invoice's number."})
     def get_receipt(self, order: Order) -> str | None:
-        receipt: Any = getattr(order, "receipt", None)
-        return str(receipt) if receipt else None
+        return order.invoice.label if order.invoice else None
 
     @extend_schema_field(
         {"type": ["string", "null"], "description": "Where a person pays; null once closed."}
@@ -98,5 +95,5 @@ class NewOrderSerializer(StrictSerializer):
     currency = serializers.ChoiceField(choices=list(SALE_CURRENCIES))
     quantity = CountField(min_value=1, max_value=MAX_QUANTITY, default=1)
     purchase_reference = TextField(
-        max_length=80, allow_blank=True, default="", help_text="Yours; shown on the receipt."
+        max_length=80, allow_blank=True, default="", help_text="Yours; shown on the invoice."
     )

@@ -22,9 +22,9 @@ def sweep_orders() -> None:
     services.sweep_orders(now=utc_now())
 
 
-@shared_task(name="billing.mail_receipts")
-def mail_receipts() -> None:
-    services.mail_due_receipts(now=utc_now())
+@shared_task(name="billing.mail_documents")
+def mail_documents() -> None:
+    services.mail_due_documents(now=utc_now())
 
 
 @shared_task(name="billing.deliver_sandbox_events")

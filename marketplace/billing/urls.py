@@ -1,12 +1,13 @@
-"""Routes of packs, orders, the sandbox's pay page and the webhook inbox."""
+"""Routes of packs, orders, documents, the sandbox's pay page and the webhook inbox."""
 
 from django.urls import path
 
-from marketplace.billing.views import buying, orders, packs, sandbox, webhooks
+from marketplace.billing.views import buying, documents, orders, packs, sandbox, webhooks
 
 app_name = "billing"
 
 _ORDER = "o/<slug:organisation>/orders/<str:order>/"
+_DOCUMENT = "o/<slug:organisation>/invoices/<str:document>/"
 
 urlpatterns = [
     path("packs/", packs.pack_list, name="packs"),
@@ -17,6 +18,9 @@ urlpatterns = [
     path(f"{_ORDER}check/", orders.check_order, name="check"),
     path(f"{_ORDER}cancel/", orders.cancel_order, name="cancel"),
     path(f"{_ORDER}receipt/", orders.receipt, name="receipt"),
+    path("o/<slug:organisation>/invoices/", documents.document_list, name="documents"),
+    path(_DOCUMENT, documents.document_page, name="document"),
+    path(f"{_DOCUMENT}pdf/", documents.document_pdf, name="document_pdf"),
     path("sandbox/pay/<str:session>/", sandbox.pay_page, name="sandbox_pay"),
     path("webhooks/payments/<slug:provider>/", webhooks.inbox, name="inbox"),
 ]

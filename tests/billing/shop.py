@@ -140,7 +140,7 @@ def credited_once(order: Order) -> bool:
             ("discount", "wallet", 5 * MILLION),
             ("promotion", "wallet", 5 * MILLION),
         ]
-        and hasattr(Order.objects.get(pk=order.pk), "receipt")
+        and Order.objects.get(pk=order.pk).invoice is not None
     )
 
 
@@ -152,5 +152,5 @@ def untouched(order: Order) -> bool:
         and order.paid_at is None
         and not lots_of(order)
         and not purchases_of(order)
-        and not hasattr(Order.objects.get(pk=order.pk), "receipt")
+        and Order.objects.get(pk=order.pk).invoice is None
     )

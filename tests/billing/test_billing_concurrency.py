@@ -13,10 +13,10 @@ from accounts.models import Organisation
 from marketplace.billing import services
 from marketplace.billing.models import (
     Attempt,
+    Document,
+    DocumentCounter,
     InboxEvent,
     Order,
-    Receipt,
-    ReceiptCounter,
     SandboxSession,
     StrayPayment,
 )
@@ -179,7 +179,7 @@ def test_paying_against_cancelling_ends_one_way_or_the_other(
     assert balance_of(acme) == credited * 105_000_000_000
 
 
-def test_receipt_numbers_have_no_gaps_and_no_doubles(committed_db: CommittedDatabase) -> None:
+def test_invoice_numbers_have_no_gaps_and_no_doubles(committed_db: CommittedDatabase) -> None:
     pack = make_pack()
     orders = []
     for number in range(12):
@@ -192,9 +192,9 @@ def test_receipt_numbers_have_no_gaps_and_no_doubles(committed_db: CommittedData
             order_public_id=orders[number].public_id, now=utc_now()
         ),
     )
-    numbers = sorted(Receipt.objects.values_list("number", flat=True))
+    numbers = sorted(Document.objects.values_list("number", flat=True))
     assert numbers == list(range(1, 13))
-    assert ReceiptCounter.objects.get().last_number == 12
+    assert DocumentCounter.objects.get().last_number == 12
 
 
 def test_a_worker_killed_at_any_statement_loses_and_doubles_nothing(
@@ -223,7 +223,7 @@ def test_a_worker_killed_at_any_statement_loses_and_doubles_nothing(
     assert killed_with_credit >= 1
     assert credited_once(order)
     assert balance_of(acme) == (statement + 1) * order.total_millitokens
-    numbers = sorted(Receipt.objects.values_list("number", flat=True))
+    numbers = sorted(Document.objects.values_list("number", flat=True))
     assert numbers == list(range(1, statement + 2)), "a rolled-back number is given out again"
 
 

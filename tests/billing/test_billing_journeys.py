@@ -66,7 +66,7 @@ def test_buying_with_every_page_checked(
     order = Order.objects.get()
     assert credited_once(order)
     assert balance_of(tenant) == order.total_millitokens
-    page.get_by_role("link", name="See the receipt").click()
+    page.get_by_role("link", name="See the invoice").click()
     check()
     page.goto(f"{live_site.url}/o/acme/orders/")
     check()
@@ -123,12 +123,12 @@ def test_buying_without_javascript(live_site: LiveSite, page: Page, tenant: Orga
     expect(page.get_by_role("heading", name="Paid: your tokens are in the wallet")).to_be_visible(
         timeout=30_000
     )
-    page.get_by_role("link", name="See the receipt").click()
+    page.get_by_role("link", name="See the invoice").click()
     expect(page.get_by_text("This is not a tax document")).to_be_visible()
     assert credited_once(Order.objects.get())
 
 
-def test_the_receipt_prints_on_one_page(
+def test_the_invoice_prints_on_one_page(
     live_site: LiveSite, page: Page, tenant: Organisation
 ) -> None:
     Organisation.objects.update(
@@ -136,8 +136,10 @@ def test_the_receipt_prints_on_one_page(
     )
     go_to_payment(page, live_site)
     page.get_by_role("button", name="Pay $95.00").click()
-    page.get_by_role("link", name="See the receipt").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Receipt \d{4}-000001"))
+    page.get_by_role("link", name="See the invoice").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        re.compile(r"Invoice TEST-\d{4}-000001")
+    )
     paper = page.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1
     assert re.search(rb"/MediaBox\s*\[0 0 59[45]\S* 84[12]", paper), "A4"

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services
-from marketplace.billing.models import Order, Pack, Receipt, SandboxEvent, SandboxSession
+from marketplace.billing.models import Document, Order, Pack, SandboxEvent, SandboxSession
 from marketplace.billing.sandbox import delivery, processor
 from marketplace.ledger import selectors as ledger_selectors
 from marketplace.ledger.models import Entry, Lot
@@ -145,13 +145,13 @@ class BillingMachine(RuleBasedStateMachine):
                 expected += order.total_millitokens
                 assert order.public_id not in self.tampered or self._honestly_paid(order.public_id)
                 assert self._sessions(order.public_id).filter(payment_state="paid").exists()
-                assert order.receipt is not None
+                assert order.invoice is not None
         owner = self.tenant.public_id
         assert ledger_selectors.get_balance(owner_key=owner, unit="live").posted == expected
 
     @invariant()
-    def receipts_are_numbered_without_gaps(self) -> None:
-        numbers = sorted(Receipt.objects.values_list("number", flat=True))
+    def invoices_are_numbered_without_gaps(self) -> None:
+        numbers = sorted(Document.objects.values_list("number", flat=True))
         assert numbers == list(range(1, len(numbers) + 1))
 
     def teardown(self) -> None:
@@ -181,7 +181,7 @@ class BillingMachine(RuleBasedStateMachine):
             assert (found.is_credited, Lot.objects.count()) == before
 
     def _orders(self):
-        return list(Order.objects.filter(organisation=self.tenant).select_related("receipt"))
+        return list(Order.objects.filter(organisation=self.tenant).prefetch_related("documents"))
 
     def _sessions(self, order: str = ""):
         ids = [order] if order else [found.public_id for found in self._orders()]

@@ -49,7 +49,7 @@ def test_a_paid_order_is_credited_as_the_books_say(acme: Organisation, team_pack
         assert lot.wallet.scope == ""
     assert balance_of(acme) == 105 * MILLION
     [event] = AuditEvent.objects.filter(action="order.paid")
-    assert event.after["receipt"] == f"{order.paid_at.year}-000001"
+    assert event.after["invoice"] == f"TEST-{order.paid_at.year}-000001"
 
 
 def test_settling_again_changes_nothing(acme: Organisation, team_pack: Pack) -> None:

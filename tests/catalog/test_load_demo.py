@@ -18,7 +18,7 @@ from django.test import Client
 
 from accounts import services as accounts
 from accounts.models import AuditEvent, Organisation, User
-from marketplace.billing.models import Order, Pack, Receipt
+from marketplace.billing.models import Document, Order, Pack
 from marketplace.catalog import selectors as catalog
 from marketplace.catalog import vocabulary
 from marketplace.catalog.models import AIModel, PriceVersion, Provider, Service
@@ -29,7 +29,7 @@ from portal.management.demo import loading
 from tests.cast import make_organisation
 
 pytestmark = pytest.mark.django_db
-ROOMS = (User, Organisation, Provider, AIModel, Service, PriceVersion, Pack, Order, Receipt, Lot)
+ROOMS = (User, Organisation, Provider, AIModel, Service, PriceVersion, Pack, Order, Document, Lot)
 
 
 @pytest.fixture
@@ -87,11 +87,11 @@ def test_an_empty_database_becomes_a_market(var, settings):
     assert len(samples) >= 15
     assert not any(service.is_connected for service in samples)
 
-    # A balance bought through the sandbox, with a receipt, and worthless tokens for tests.
+    # A balance bought through the sandbox, with an invoice, and worthless tokens for tests.
     acme = Organisation.objects.get(name="Acme Tools")
     order = Order.objects.get()
     assert (order.status, order.organisation, order.livemode) == ("paid", acme, False)
-    assert Receipt.objects.get().order == order
+    assert Document.objects.get().order == order
     bought = order.paid_millitokens + order.bonus_millitokens
     assert ledger.get_balance(owner_key=acme.public_id, unit="live").spendable >= bought
     assert ledger.get_balance(owner_key=acme.public_id, unit="test").spendable > 0

@@ -114,10 +114,17 @@ SITE_MAP: dict[str, Entry] = {
     **_entries(
         Kind.PAGE,
         Role.BILLING,
-        "web:proof billing:buy billing:orders billing:order billing:receipt partners:earnings",
+        """
+        web:proof billing:buy billing:orders billing:order billing:documents billing:document
+        partners:earnings
+        """,
     ),
-    **_entries(Kind.FILE, Role.BILLING, "web:proof_file"),
-    **_entries(Kind.ACTION, Role.BILLING, "billing:pay billing:check billing:cancel"),
+    **_entries(Kind.FILE, Role.BILLING, "web:proof_file billing:document_pdf"),
+    **_entries(
+        Kind.ACTION,
+        Role.BILLING,
+        "billing:pay billing:check billing:cancel billing:receipt",
+    ),
     **_entries(
         Kind.PAGE,
         Role.OWNER,

@@ -1,8 +1,9 @@
-"""Packs, orders, attempts to pay, the inbox of payment events, strays, receipts, the sandbox.
+"""Packs, orders, attempts to pay, the inbox of payment events, strays, documents, the sandbox.
 
 Money is an integer in the currency's minor unit. Tokens are millitokens.
 """
 
+from marketplace.billing.models.documents import Document, DocumentCounter, DocumentKind
 from marketplace.billing.models.events import EventCursor, InboxEvent, InboxState
 from marketplace.billing.models.orders import (
     CREDITED_ORDER_STATUSES,
@@ -13,7 +14,6 @@ from marketplace.billing.models.orders import (
     OrderStatus,
 )
 from marketplace.billing.models.packs import Pack, PackPrice
-from marketplace.billing.models.receipts import Receipt, ReceiptCounter
 from marketplace.billing.models.sandbox import SandboxEvent, SandboxSession, SandboxState
 from marketplace.billing.models.strays import StrayKind, StrayPayment
 
@@ -22,6 +22,9 @@ __all__ = [
     "OPEN_ORDER_STATUSES",
     "Attempt",
     "AttemptState",
+    "Document",
+    "DocumentCounter",
+    "DocumentKind",
     "EventCursor",
     "InboxEvent",
     "InboxState",
@@ -29,8 +32,6 @@ __all__ = [
     "OrderStatus",
     "Pack",
     "PackPrice",
-    "Receipt",
-    "ReceiptCounter",
     "SandboxEvent",
     "SandboxSession",
     "SandboxState",

@@ -1,7 +1,7 @@
 """One purchase and the calls to the payment provider that it took."""
 
 from datetime import datetime, timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.db import models
 from django.db.models import Q
@@ -11,6 +11,9 @@ from accounts.models import Organisation, User
 from marketplace.billing.models.packs import Pack
 from portal.kernel.clock import utc_now
 from portal.kernel.public_ids import PublicIdField
+
+if TYPE_CHECKING:
+    from marketplace.billing.models.documents import Document
 
 
 class OrderStatus(models.TextChoices):
@@ -84,7 +87,10 @@ class Order(models.Model):
     scope = models.CharField(max_length=60, blank=True)
     currency = models.CharField(max_length=3)
     amount_minor = models.PositiveBigIntegerField()
+    # A part of the amount, at the rate that was in force; in basis points (1900 = 19 %).
     tax_minor = models.PositiveBigIntegerField(default=0)
+    tax_name = models.CharField(max_length=40, blank=True, default="", db_default="")
+    tax_basis_points = models.PositiveIntegerField(default=0, db_default=0)
     reversed_minor = models.PositiveBigIntegerField(default=0)
     purchase_reference = models.CharField(max_length=80, blank=True)
     livemode = models.BooleanField()
@@ -162,6 +168,11 @@ class Order(models.Model):
     def unit_minor(self) -> int:
         """The price of one pack; exact, since the amount is a multiple of it."""
         return self.amount_minor // self.quantity
+
+    @property
+    def invoice(self) -> "Document | None":
+        """Of a credited order; asks no more when the documents were prefetched."""
+        return next((one for one in self.documents.all() if one.is_invoice), None)
 
     @property
     def tokens_expire_at(self) -> datetime | None:

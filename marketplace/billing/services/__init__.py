@@ -16,9 +16,10 @@ from marketplace.billing.services.comparing import (
     find_uncredited_orders,
     find_unknown_payments,
 )
+from marketplace.billing.services.document_mail import mail_due_documents
+from marketplace.billing.services.documents import issue_credit_note
 from marketplace.billing.services.inbox import Reception, drive_event, drive_inbox, receive_event
 from marketplace.billing.services.packs import PackRejected, create_pack, find_pack_warnings
-from marketplace.billing.services.receipts import mail_due_receipts
 from marketplace.billing.services.settlement import place_payment, settle_order
 from marketplace.billing.services.sweeping import SweepResult, sweep_orders
 
@@ -40,7 +41,8 @@ __all__ = [
     "find_pack_warnings",
     "find_uncredited_orders",
     "find_unknown_payments",
-    "mail_due_receipts",
+    "issue_credit_note",
+    "mail_due_documents",
     "open_payment",
     "place_payment",
     "receive_event",

@@ -215,4 +215,6 @@ def _snapshot(offer: Offer) -> dict[str, object]:
         "currency": offer.currency,
         "amount_minor": offer.amount_minor,
         "tax_minor": offer.tax_minor,
+        "tax_name": offer.tax_name,
+        "tax_basis_points": offer.tax_basis_points,
     }

@@ -1,1 +1,1 @@
-"""Pages of packs, orders and receipts, the sandbox's pay page, and the door for webhooks."""
+"""Pages of packs, orders and documents, the sandbox's pay page, and the door for webhooks."""

@@ -1,4 +1,4 @@
-"""Orders and their receipts. Pages only read; a waiting one may wake the worker to look."""
+"""Orders. Pages only read; a waiting one may wake the worker to look."""
 
 from django.core.cache import cache
 from django.core.paginator import Paginator
@@ -10,7 +10,7 @@ from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role
 from accounts.services import actor_from_request
 from marketplace.billing import selectors, services
-from marketplace.billing.models import Order, OrderStatus, Receipt
+from marketplace.billing.models import Order, OrderStatus
 from marketplace.billing.views.buying import STATUS_BY_KIND, send_to_payment
 from marketplace.billing.waking import wake_on_commit
 from portal.kernel.clock import utc_now
@@ -76,21 +76,11 @@ def cancel_order(request: OrganisationRequest, organisation: str, order: str) ->
 @require_safe
 @organisation_view(role=Role.BILLING)
 def receipt(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
-    """Made to be printed on one page of A4."""
-    found = _get_receipt(request, order)
-    scope = found.order.scope
-    return render(
-        request,
-        "billing/receipt.html",
-        {
-            "receipt": found,
-            "order": found.order,
-            "seller": found.parties["seller"],
-            "buyer": found.parties["buyer"],
-            "net_minor": found.order.amount_minor - found.order.tax_minor,
-            "scope": selectors.describe_scopes([scope])[scope],
-        },
-    )
+    """To the order's invoice: links in older mails lead here."""
+    invoice = _get_order(request, order).invoice
+    if invoice is None:
+        raise Http404
+    return redirect("billing:document", organisation=organisation, document=invoice.public_id)
 
 
 def _render_order(
@@ -138,14 +128,5 @@ def _to_order(request: OrganisationRequest, order: Order) -> HttpResponse:
 def _get_order(request: OrganisationRequest, public_id: str) -> Order:
     try:
         return selectors.get_order(organisation=request.organisation, public_id=public_id)
-    except NotFound as error:
-        raise Http404 from error
-
-
-def _get_receipt(request: OrganisationRequest, order_public_id: str) -> Receipt:
-    try:
-        return selectors.get_receipt(
-            organisation=request.organisation, order_public_id=order_public_id
-        )
     except NotFound as error:
         raise Http404 from error
