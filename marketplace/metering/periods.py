@@ -15,6 +15,7 @@ from marketplace.ledger.services import LimitDemand
 
 QUARTER = timedelta(minutes=15)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime.max.replace(tzinfo=UTC)
 
 
 def get_zone(name: str) -> ZoneInfo:
@@ -74,6 +75,26 @@ def running_period(
         return start
     length = _length_of(period, last)
     return last if now < last + length or start < last + length / 2 else start
+
+
+def bound_period(
+    period: str, zone: ZoneInfo, start: datetime, *, by_any_zone: bool
+) -> tuple[datetime, datetime]:
+    """From when until when (excluded) calls count in the period that began at ``start``; no time
+    at all where none begins then in this zone.
+
+    ``by_any_zone`` if it may have begun in another: then until the latest that ``running_period``
+    lets it go on.
+    """
+    if period == CapPeriod.TOTAL:
+        return start, _END if start == _BEGINNING else start
+    length = _length_of(period, start)
+    if by_any_zone:
+        # The next begins when half is over, or one length after that, clocks changing meanwhile.
+        return start, start + 2 * length + timedelta(hours=2)
+    if start_of_period(period, zone, start) != start:
+        return start, start
+    return start, start_of_period(period, zone, start + length + length / 2)
 
 
 def _length_of(period: str, start: datetime) -> timedelta:

@@ -6,7 +6,6 @@ from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import CapPeriod
 from marketplace.ledger import services as ledger
 from marketplace.reconciliation.checks.base import (
     Action,
@@ -17,6 +16,7 @@ from marketplace.reconciliation.checks.base import (
     count_rows,
     find_differences,
 )
+from marketplace.reconciliation.checks.limits import find_odd_limits
 from marketplace.reconciliation.checks.wallets import WALLET_SUBJECT
 
 _PENDING = """
@@ -108,47 +108,6 @@ WHERE (h.id > %s AND ((h.state = 'declined') <> (h.decline_code <> '')
                                     WHERE p.hold_id = h.id AND p.wallet_id = e.wallet_id))))
 """
 
-_LIMITS = """
-WITH counted AS (
-    SELECT x.limit_id, SUM(h.amount_millitokens) AS held
-    FROM ledger_hold h JOIN ledger_holdlimit x ON x.hold_id = h.id
-    WHERE h.state = 'pending' GROUP BY x.limit_id
-)
-SELECT 'limit:' || l.subject || ':' || l.id AS subject,
-       l.held_millitokens - COALESCE(counted.held, 0) AS at_stake, NULL AS wallet_id,
-       l.held_millitokens AS held, COALESCE(counted.held, 0) AS holds
-FROM ledger_limit l LEFT JOIN counted ON counted.limit_id = l.id
-WHERE l.held_millitokens <> COALESCE(counted.held, 0)
-"""
-_SPENT_OF_LIMITS = """
-WITH counted AS (
-    SELECT x.limit_id, SUM(h.captured_millitokens) AS spent
-    FROM ledger_holdlimit x JOIN ledger_hold h ON h.id = x.hold_id GROUP BY x.limit_id
-)
-SELECT 'limit:' || l.subject || ':' || l.id || ':spent' AS subject,
-       l.spent_millitokens - COALESCE(counted.spent, 0) AS at_stake, NULL AS wallet_id,
-       l.spent_millitokens AS spent, COALESCE(counted.spent, 0) AS captured
-FROM ledger_limit l LEFT JOIN counted ON counted.limit_id = l.id
-WHERE l.spent_millitokens <> COALESCE(counted.spent, 0)
-"""
-# A hold counts in the limits of its call's key; a cap must not start anew under another name.
-_MEMBERSHIPS = """
-SELECT 'holdlimit:' || x.id AS subject, COALESCE(h.amount_millitokens, 0) AS at_stake,
-       NULL AS wallet_id, l.subject AS limit_subject, k.cap_subject AS key
-FROM ledger_holdlimit x
-LEFT JOIN ledger_limit l ON l.id = x.limit_id
-LEFT JOIN ledger_hold h ON h.id = x.hold_id
-LEFT JOIN metering_call c ON c.hold_id = h.id
-LEFT JOIN accounts_apikey k ON k.id = c.api_key_id
-LEFT JOIN partners_directgrant g ON l.subject = 'grant:' || g.public_id
-WHERE l.id IS NULL OR h.id IS NULL OR (g.id IS NULL AND l.period_start > h.placed_at)
-   OR l.max_millitokens > g.ceiling_millitokens
-   OR (k.id IS NOT NULL AND g.id IS NULL AND l.subject NOT IN ({subjects}))
-""".replace(
-    "{subjects}",
-    ", ".join(f"'key:' || k.cap_subject || ':{period}'" for period in CapPeriod.values),
-)
-
 
 def _longest_hold() -> timedelta:
     """No hold is placed for longer, at the gateway or on a grant."""
@@ -171,11 +130,8 @@ def _examine_holds(cursor: CursorWrapper, scope: Scope) -> Examined:
         *find_differences(
             cursor, _ODD_HOLDS, [holds, scope.now + _longest_hold(), holds], action=Action.FINDING
         ),
-        *find_differences(cursor, _LIMITS, action=Action.FINDING),
+        *find_odd_limits(cursor, scope),
     ]
-    if scope.since is None:
-        differences += find_differences(cursor, _SPENT_OF_LIMITS, action=Action.FINDING)
-        differences += find_differences(cursor, _MEMBERSHIPS, action=Action.FINDING)
     return Examined(count_rows(cursor, "ledger_hold", scope), differences)
 
 
