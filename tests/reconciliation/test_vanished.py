@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from accounts.models import Organisation, User
 from accounts.services import SYSTEM_ACTOR
 from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Freeze, Wallet
+from marketplace.partners.models import Intake
 from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Finding, FindingState, RunKind
 from portal.kernel.clock import utc_now
@@ -147,3 +149,50 @@ def test_a_freeze_in_the_name_of_staff_that_nobody_put_is_seen(busy: Wallet) -> 
     assert look() - before == {(1, subject)}
     run_once()
     assert not Finding.objects.get(subject=subject).froze_wallet
+
+
+# Counts of what providers reported
+
+
+@pytest.fixture
+def source(busy: Wallet) -> str:
+    """Of a provider that reported more than what was charged."""
+    Intake.objects.update(received=9, repeated=3, rejected=2)
+    return Intake.objects.get().source
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE partners_intake SET received = received - 1",
+        "UPDATE partners_intake SET repeated = 0",
+        "UPDATE partners_intake SET rejected = 0",
+        "UPDATE partners_intake SET received = 2, repeated = 0, rejected = 0",
+        "DELETE FROM partners_intake",
+    ],
+)
+def test_counts_that_fell_are_seen(source: str, statement: str) -> None:
+    before = look()
+    lose(statement)
+    assert look() - before == {(8, f"intake:{source}")}
+    run_once()
+    assert Finding.objects.get(subject=f"intake:{source}").state == FindingState.OPEN
+
+
+def test_more_answers_than_reports_are_seen_without_an_earlier_run(source: str) -> None:
+    lose("UPDATE partners_intake SET received = 0")
+    assert (8, f"intake:{source}") in look()
+
+
+def test_counts_that_rise_raise_nothing(source: str) -> None:
+    before = look()
+    for _turn in range(2):
+        Intake.objects.update(received=F("received") + 2, rejected=F("rejected") + 1)
+        assert look() == before
+
+
+def test_quarantined_reports_that_are_gone_are_missed(source: str) -> None:
+    """They were counted; only their rows say what was claimed."""
+    before = look()
+    Intake.objects.update(quarantined=1)
+    assert look() - before == {(11, f"quarantine:{source}")}

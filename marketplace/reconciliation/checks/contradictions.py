@@ -1,4 +1,5 @@
-"""Check 11: usage events that were reported again with other content, and wait in quarantine."""
+"""Check 11: usage events that were reported again with other content, and wait in quarantine; and
+whether all that were counted are still there."""
 
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
@@ -30,11 +31,27 @@ WHERE NOT EXISTS (
 )
 """
 
+# A report is kept before it is counted.
+_KEPT = """
+SELECT i.source, SUM(i.quarantined) AS counted,
+       COALESCE((SELECT SUM(q.times) FROM partners_quarantinedreport q
+                 WHERE q.source = i.source), 0) AS kept
+FROM partners_intake i GROUP BY i.source
+"""
+_GONE = f"""
+SELECT 'quarantine:' || sums.source AS subject, 0 AS at_stake, NULL AS wallet_id,
+       sums.counted, sums.kept
+FROM ({_KEPT}) AS sums WHERE sums.counted > sums.kept
+"""  # noqa: S608 (our own text)
+
 
 def _examine_contradictions(cursor: CursorWrapper, _scope: Scope) -> Examined:
     return Examined(
         count_rows(cursor, "partners_quarantinedreport"),
-        find_differences(cursor, _CONTRADICTIONS, [NUMBER]),
+        [
+            *find_differences(cursor, _CONTRADICTIONS, [NUMBER]),
+            *find_differences(cursor, _GONE),
+        ],
     )
 
 

@@ -12,9 +12,10 @@ from marketplace.ledger import services as ledger
 from marketplace.reconciliation.checks import CHECKS
 from marketplace.reconciliation.checks.base import Action, Check, Difference, Scope
 from marketplace.reconciliation.checks.book import BOOK
+from marketplace.reconciliation.checks.usage import EVENTS
 from marketplace.reconciliation.equation import Proof, find_gaps, find_torn_proofs, prove
 from marketplace.reconciliation.floors import find_floors
-from marketplace.reconciliation.intake import count_intake
+from marketplace.reconciliation.intake import count_intake, find_lost_counts
 from marketplace.reconciliation.models import Finding, FindingState, Run, RunKind, WalletProof
 from marketplace.reconciliation.services.following_up import act, remember
 from marketplace.reconciliation.snapshot import open_snapshot
@@ -53,6 +54,7 @@ def reconcile_balances(*, trigger: str, now: datetime, kind: str = RunKind.FULL)
                 # Over all rows of large tables, so only by runs that read them anyway.
                 seen[BOOK] += find_torn_proofs(cursor)
                 run.intake = count_intake(cursor)
+                seen[EVENTS] += find_lost_counts(cursor, run.intake, now)
                 run.floors = find_floors(cursor, before=now - MARGIN)
         _ask(run, seen, now)
         act(remember(run, seen, now), now)
