@@ -2,12 +2,21 @@
 
 from django.urls import path
 
-from marketplace.billing.views import buying, documents, orders, packs, sandbox, webhooks
+from marketplace.billing.views import (
+    buying,
+    documents,
+    orders,
+    packs,
+    sandbox,
+    statements,
+    webhooks,
+)
 
 app_name = "billing"
 
 _ORDER = "o/<slug:organisation>/orders/<str:order>/"
 _DOCUMENT = "o/<slug:organisation>/invoices/<str:document>/"
+_STATEMENT = "o/<slug:organisation>/statements/<str:month>/"
 
 urlpatterns = [
     path("packs/", packs.pack_list, name="packs"),
@@ -21,6 +30,10 @@ urlpatterns = [
     path("o/<slug:organisation>/invoices/", documents.document_list, name="documents"),
     path(_DOCUMENT, documents.document_page, name="document"),
     path(f"{_DOCUMENT}pdf/", documents.document_pdf, name="document_pdf"),
+    path("o/<slug:organisation>/statements/", statements.statement_list, name="statements"),
+    path(_STATEMENT, statements.statement_page, name="statement"),
+    path(f"{_STATEMENT}pdf/", statements.statement_pdf, name="statement_pdf"),
+    path(f"{_STATEMENT}csv/", statements.statement_csv, name="statement_csv"),
     path("sandbox/pay/<str:session>/", sandbox.pay_page, name="sandbox_pay"),
     path("webhooks/payments/<slug:provider>/", webhooks.inbox, name="inbox"),
 ]

@@ -30,6 +30,28 @@ from marketplace.ledger.models import (
     Wallet,
     WalletCheckpoint,
 )
+from marketplace.ledger.period_sums import Movement, Period, get_period
+
+__all__ = [
+    "Balance",
+    "Movement",
+    "Period",
+    "Purse",
+    "Seal",
+    "get_account_balance",
+    "get_balance",
+    "get_freeze_reference",
+    "get_last_periods",
+    "get_newest_checkpoint",
+    "get_period",
+    "is_frozen",
+    "list_entries",
+    "list_freezes",
+    "list_lots",
+    "list_seals",
+    "list_spendable",
+    "list_wallets",
+]
 
 
 @dataclass(frozen=True)

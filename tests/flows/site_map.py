@@ -116,10 +116,14 @@ SITE_MAP: dict[str, Entry] = {
         Role.BILLING,
         """
         web:proof billing:buy billing:orders billing:order billing:documents billing:document
-        partners:earnings
+        billing:statements billing:statement partners:earnings
         """,
     ),
-    **_entries(Kind.FILE, Role.BILLING, "web:proof_file billing:document_pdf"),
+    **_entries(
+        Kind.FILE,
+        Role.BILLING,
+        "web:proof_file billing:document_pdf billing:statement_pdf billing:statement_csv",
+    ),
     **_entries(
         Kind.ACTION,
         Role.BILLING,

@@ -58,6 +58,7 @@ class Tenant:
             "key": (self.provider_key if partners else self.key).public_id,
             "call": self.call.public_id,
             "order": (self.paid if name == "billing:receipt" else self.waiting).public_id,
+            "month": f"{utc_now():%Y-%m}",
             "document": self.paid.documents.get().public_id,
             "session": self.session.session_id,
             "invitation": self.invitation.public_id,

@@ -3,5 +3,15 @@
 from marketplace.billing.paper.content import Paper, Party, Row, Table
 from marketplace.billing.paper.documents import describe_document
 from marketplace.billing.paper.pdf import draw_pdf
+from marketplace.billing.paper.statements import describe_statement, list_csv_rows
 
-__all__ = ["Paper", "Party", "Row", "Table", "describe_document", "draw_pdf"]
+__all__ = [
+    "Paper",
+    "Party",
+    "Row",
+    "Table",
+    "describe_document",
+    "describe_statement",
+    "draw_pdf",
+    "list_csv_rows",
+]

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from accounts.models import Organisation
 from marketplace.billing.models import Document, DocumentCounter, DocumentKind, Order
+from marketplace.billing.parties import describe_buyer, describe_seller
 from marketplace.billing.services import attempts
 from marketplace.billing.waking import wake_on_commit
 
@@ -105,27 +105,3 @@ def _take_number(series: str, year: int) -> int:
     counter = DocumentCounter.objects.filter(series=series, year=year)
     counter.update(last_number=F("last_number") + 1)
     return counter.get().last_number
-
-
-def describe_seller() -> dict[str, str]:
-    """Ourselves, as the settings say today."""
-    return {
-        "name": settings.SITE_NAME,
-        "legal_name": settings.SELLER_NAME,
-        "address": settings.SELLER_ADDRESS,
-        "country": settings.SELLER_COUNTRY,
-        "tax_id": settings.SELLER_TAX_ID,
-        "email": settings.SELLER_EMAIL,
-    }
-
-
-def describe_buyer(organisation: Organisation) -> dict[str, str]:
-    """The organisation, as its settings say today."""
-    return {
-        "name": organisation.name,
-        "legal_name": organisation.legal_name,
-        "address": organisation.address,
-        "country": organisation.country,
-        "tax_id": organisation.tax_id,
-        "email": organisation.billing_email,
-    }

@@ -18,6 +18,7 @@ from marketplace.catalog.selectors.listings import (
 )
 from marketplace.catalog.selectors.lookups import (
     ServiceNotFound,
+    find_priced_services,
     get_model,
     get_price_in_force,
     get_provider,
@@ -39,6 +40,7 @@ __all__ = [
     "ServiceCard",
     "ServiceNotFound",
     "find_callable_services",
+    "find_priced_services",
     "forget_callable_services",
     "get_model",
     "get_price_in_force",

@@ -1,5 +1,6 @@
 """Single listings, and what a provider and the market's staff look at."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,6 +78,16 @@ def get_price_in_force(service: Service, *, now: datetime) -> PriceVersion | Non
 def list_price_versions(service: Service) -> QuerySet[PriceVersion]:
     """All prices, past and announced, the latest to begin first."""
     return PriceVersion.objects.filter(service=service).order_by("-effective_at", "-number")
+
+
+def find_priced_services(price_versions: Iterable[str]) -> dict[str, Service]:
+    """The service that each price version (by its public id) belongs to, with its names; in any
+    status, since calls of the past stay named."""
+    versions = PriceVersion.objects.filter(public_id__in=set(price_versions))
+    return {
+        version.public_id: version.service
+        for version in versions.select_related("service__model", "service__provider")
+    }
 
 
 def list_open_reviews() -> QuerySet[ServiceReview]:
