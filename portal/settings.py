@@ -220,6 +220,10 @@ STRIPE_API_URL = env.str("STRIPE_API_URL", default="https://api.stripe.com")
 STRIPE_PAY_PAGE_ORIGIN = env.str("STRIPE_PAY_PAGE_ORIGIN", default="https://checkout.stripe.com")
 # How long an order waits for its payment.
 ORDER_MINUTES = env.int("ORDER_MINUTES", default=60)
+# Unused paid tokens are refunded for so many days after payment; 0 never, unset until they expire.
+REFUND_DAYS = env.int("REFUND_DAYS", default=None)
+# Refunds worth more than this, in whole units of the tariff currency, take two of our people.
+REFUND_SECOND_PERSON_ABOVE = env.int("REFUND_SECOND_PERSON_ABOVE", default=500)
 # Who sells: copied into every invoice and credit note when it is issued.
 SELLER_NAME = env.str("SELLER_NAME", default=SITE_NAME)
 SELLER_ADDRESS = env.str("SELLER_ADDRESS", default="")

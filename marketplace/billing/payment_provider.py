@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 
 from django.utils.translation import gettext_lazy as _
 
+from marketplace.billing.money_back import ReversingProvider
 from portal.kernel.errors import DomainError, NotFound, Rejected
 
 
@@ -78,9 +79,13 @@ class EventType(StrEnum):
     PAYMENT_SUCCEEDED = "session.payment_succeeded"
     PAYMENT_FAILED = "session.payment_failed"
     SESSION_EXPIRED = "session.expired"
+    REFUND_CHANGED = "refund.changed"
+    DISPUTE_CHANGED = "dispute.changed"
 
 
 _KNOWN_EVENTS = frozenset(EventType)
+# Of these the object is a refund, a dispute or its charge, or the payment itself.
+MONEY_BACK_EVENTS = frozenset({EventType.REFUND_CHANGED, EventType.DISPUTE_CHANGED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +146,7 @@ class PaymentSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentEvent:
-    """A verified event, thin on purpose: ``object_id`` is a session's or a payment's."""
+    """A verified event, thin on purpose: ``object_id`` is the provider's id of what it is about."""
 
     event_id: str
     type: str
@@ -154,7 +159,7 @@ class PaymentEvent:
         return self.type in _KNOWN_EVENTS
 
 
-class PaymentProvider(Protocol):
+class PaymentProvider(ReversingProvider, Protocol):
     """One processor account. ``livemode`` is what all its sessions and events must say."""
 
     name: str

@@ -12,6 +12,11 @@ def settle_order(order_public_id: str) -> None:
     services.settle_order(order_public_id=order_public_id, now=utc_now())
 
 
+@shared_task(name="billing.send_refund")
+def send_refund(request_public_id: str) -> None:
+    services.send_refund(request_public_id=request_public_id, now=utc_now())
+
+
 @shared_task(name="billing.drive_inbox")
 def drive_inbox() -> None:
     services.drive_inbox(now=utc_now())

@@ -14,6 +14,7 @@ from accounts.models import Organisation
 from marketplace.billing import services
 from marketplace.billing.models import Order, Pack, SandboxEvent, SandboxSession
 from marketplace.billing.sandbox import processor as sandbox
+from marketplace.billing.sandbox import reversing
 from portal.kernel.clock import utc_now
 from tests.billing import shop
 from tests.fakes.stripe_server import FakeStripe
@@ -54,6 +55,16 @@ class Processor(Protocol):
     def state_of(self, session_id: str) -> str: ...
 
     def count_sessions(self) -> int: ...
+
+    def refund(self, session_id: str, amount_minor: int, /) -> list[Any]:
+        """By hand at the processor."""
+        ...
+
+    def dispute(self, session_id: str, /) -> list[Any]: ...
+
+    def end_dispute(self, session_id: str, *, won: bool) -> list[Any]: ...
+
+    def fail_refund(self, refund_id: str) -> list[Any]: ...
 
     def forget_events(self) -> None:
         """Neither sent nor listed."""
@@ -96,11 +107,30 @@ class SandboxProcessor:
     def count_sessions(self) -> int:
         return SandboxSession.objects.count()
 
+    def refund(self, session_id: str, amount_minor: int, /) -> list[SandboxEvent]:
+        reversing.refund(session_id=session_id, amount_minor=amount_minor, now=utc_now())
+        return self._newest()
+
+    def dispute(self, session_id: str, /) -> list[SandboxEvent]:
+        reversing.dispute(session_id=session_id, now=utc_now())
+        return self._newest()
+
+    def end_dispute(self, session_id: str, *, won: bool) -> list[SandboxEvent]:
+        assert reversing.close_dispute(session_id=session_id, won=won, now=utc_now())
+        return self._newest()
+
+    def fail_refund(self, refund_id: str) -> list[SandboxEvent]:
+        reversing.fail_refund(refund_id=refund_id, now=utc_now())
+        return self._newest()
+
     def forget_events(self) -> None:
         SandboxEvent.objects.all().delete()
 
     def forget_session(self, session_id: str) -> None:
         self.tamper(session_id, session_id="sbx_elsewhere", payment_id="sbp_elsewhere")
+
+    def _newest(self) -> list[SandboxEvent]:
+        return list(SandboxEvent.objects.order_by("-id")[:1])
 
     def _act(self, session_id: str, done: bool) -> list[SandboxEvent]:
         events = SandboxEvent.objects.filter(session__session_id=session_id).order_by("id")
@@ -117,6 +147,14 @@ class StripeProcessor:
         self.pay = fake.account.pay
         self.pay_later = fake.account.pay_later
         self.receive_money = fake.account.receive_money
+        self.refund = fake.account.money_back.refund
+        self.dispute = fake.account.money_back.dispute
+
+    def end_dispute(self, session_id: str, *, won: bool) -> list[dict[str, Any]]:
+        return self.fake.account.money_back.end_dispute(session_id, "won" if won else "lost")
+
+    def fail_refund(self, refund_id: str) -> list[dict[str, Any]]:
+        return self.fake.account.money_back.end_refund(refund_id, "failed")
 
     def signed(self, event: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
         body = json.dumps(event).encode()

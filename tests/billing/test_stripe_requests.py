@@ -202,7 +202,7 @@ def test_events_are_listed_since_then_and_of_our_kinds_only(fake_stripe: FakeStr
     session = create(fake_stripe)
     with time_machine.travel(utc_now() + timedelta(hours=1), tick=False):
         later = utc_now()
-        fake_stripe.account._note("customer.created", {"id": "cus_1", "object": "customer"})
+        fake_stripe.account.note("customer.created", {"id": "cus_1", "object": "customer"})
         fake_stripe.account.pay(session["id"])
     listed = StripeProvider().list_events(since=later)
     assert [event.type for event in listed] == [
@@ -223,7 +223,7 @@ def test_other_uses_of_the_account_hide_nothing(fake_stripe: FakeStripe) -> None
     found = StripeProvider().find_session(order_id="ord_1")
     assert found is not None
     fake_stripe.account.pay(ours["id"])
-    broken = fake_stripe.account._note("checkout.session.expired", {"id": "", "object": "x"})
+    broken = fake_stripe.account.note("checkout.session.expired", {"id": "", "object": "x"})
     events = StripeProvider().list_events(since=utc_now() - timedelta(minutes=1))
     assert broken["id"] not in {event.event_id for event in events}
     assert len(events) == 2

@@ -85,7 +85,7 @@ def test_what_an_event_says_is_not_believed(
     """A genuine "completed", with a payload that says paid, of a session that nobody has paid."""
     order, session_id = stand_before_pay_page(acme, team_pack)
     session = {**fake_stripe.account.sessions[session_id], "payment_status": "paid"}
-    lie = fake_stripe.account._note("checkout.session.completed", session)
+    lie = fake_stripe.account.note("checkout.session.completed", session)
     deliver(StripeProcessor(fake_stripe), lie)
     assert InboxEvent.objects.get().state == "done"
     assert untouched(order)
@@ -97,7 +97,7 @@ def test_other_kinds_are_stored_and_ignored(
 ) -> None:
     order, session_id = stand_before_pay_page(acme, team_pack)
     fake_stripe.account.pay(session_id)
-    other = fake_stripe.account._note("customer.created", {"id": "cus_1", "object": "customer"})
+    other = fake_stripe.account.note("customer.created", {"id": "cus_1", "object": "customer"})
     deliver(StripeProcessor(fake_stripe), other)
     assert InboxEvent.objects.get().state == "ignored"
     assert untouched(order)

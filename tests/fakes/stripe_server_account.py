@@ -5,31 +5,17 @@ buyer's first try, a decline leaves it open, a delayed payment comes or fails af
 """
 
 import copy
-import secrets
-import string
 import threading
 import time
 from typing import Any
 
 from stripe.params.checkout import SessionCreateParams
 
+from tests.fakes.stripe_server_money_back import MoneyBack, Refusal, make_token
+
 HOUR = 3600
 # Stripe charges no less than this; in the minor unit, as far as the tests need it.
 LEAST_AMOUNT = {"usd": 50, "eur": 50, "jpy": 50}
-
-
-class Refusal(Exception):
-    """An error answer."""
-
-    def __init__(self, code: str, param: str = "", *, status: int = 400, message: str = "") -> None:
-        super().__init__(code)
-        self.status = status
-        self.error = {
-            "type": "invalid_request_error",
-            "code": code,
-            "param": param,
-            "message": message or f"Refused: {code} {param}",
-        }
 
 
 class StripeAccount:
@@ -41,6 +27,7 @@ class StripeAccount:
         self.sessions: dict[str, dict[str, Any]] = {}
         self.payments: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
+        self.money_back = MoneyBack(self)
         self._payment_data: dict[str, dict[str, Any]] = {}
         self.lock = threading.RLock()
 
@@ -54,8 +41,8 @@ class StripeAccount:
             self.sessions[session_id] |= {"status": "complete", "payment_status": "paid"}
             payment |= {"status": "succeeded", "amount_received": payment["amount"]}
             return [
-                self._note("payment_intent.succeeded", payment),
-                self._note("checkout.session.completed", self.sessions[session_id]),
+                self.note("payment_intent.succeeded", payment),
+                self.note("checkout.session.completed", self.sessions[session_id]),
             ]
 
     def pay_later(self, session_id: str) -> list[dict[str, Any]]:
@@ -65,7 +52,7 @@ class StripeAccount:
                 return []
             self._begin_payment(session_id)["status"] = "processing"
             self.sessions[session_id]["status"] = "complete"
-            return [self._note("checkout.session.completed", self.sessions[session_id])]
+            return [self.note("checkout.session.completed", self.sessions[session_id])]
 
     def receive_money(self, session_id: str) -> list[dict[str, Any]]:
         """What was under way has come."""
@@ -75,8 +62,8 @@ class StripeAccount:
             payment |= {"status": "succeeded", "amount_received": payment["amount"]}
             session["payment_status"] = "paid"
             return [
-                self._note("payment_intent.succeeded", payment),
-                self._note("checkout.session.async_payment_succeeded", session),
+                self.note("payment_intent.succeeded", payment),
+                self.note("checkout.session.async_payment_succeeded", session),
             ]
 
     def lose_money(self, session_id: str) -> list[dict[str, Any]]:
@@ -86,8 +73,8 @@ class StripeAccount:
             payment = self.payments[session["payment_intent"]]
             self._fail(payment, "payment_method_provider_decline")
             return [
-                self._note("payment_intent.payment_failed", payment),
-                self._note("checkout.session.async_payment_failed", session),
+                self.note("payment_intent.payment_failed", payment),
+                self.note("checkout.session.async_payment_failed", session),
             ]
 
     def decline(self, session_id: str) -> list[dict[str, Any]]:
@@ -97,7 +84,7 @@ class StripeAccount:
                 return []
             payment = self._begin_payment(session_id)
             self._fail(payment, "card_declined")
-            return [self._note("payment_intent.payment_failed", payment)]
+            return [self.note("payment_intent.payment_failed", payment)]
 
     # --- The API ------------------------------------------------------------------------------
     def create_session(self, asked: SessionCreateParams) -> dict[str, Any]:
@@ -117,7 +104,7 @@ class StripeAccount:
             if not asked.get(name):
                 raise Refusal("parameter_missing", name)
         mode = "live" if self.livemode else "test"
-        session_id = f"cs_{mode}_{_token(58)}"
+        session_id = f"cs_{mode}_{make_token(58)}"
         session = {
             "id": session_id,
             "object": "checkout.session",
@@ -140,7 +127,7 @@ class StripeAccount:
             "payment_intent": None,
             "adaptive_pricing": asked.get("adaptive_pricing"),
             # The real ones carry a fragment of this size, without which the page does not open.
-            "url": f"{self.pay_page_origin}/c/pay/{session_id}#fid{_token(900)}",
+            "url": f"{self.pay_page_origin}/c/pay/{session_id}#fid{make_token(900)}",
         }
         self.sessions[session_id] = session
         self._payment_data[session_id] = dict(asked.get("payment_intent_data") or {})
@@ -181,13 +168,13 @@ class StripeAccount:
 
     def _expire(self, session: dict[str, Any]) -> None:
         session |= {"status": "expired", "url": None}
-        self._note("checkout.session.expired", session)
+        self.note("checkout.session.expired", session)
 
     def _begin_payment(self, session_id: str) -> dict[str, Any]:
         session = self.sessions[session_id]
         if session["payment_intent"] is None:
             payment = {
-                "id": f"pi_{_token(24)}",
+                "id": f"pi_{make_token(24)}",
                 "object": "payment_intent",
                 "amount": session["amount_total"],
                 "amount_received": 0,
@@ -208,9 +195,9 @@ class StripeAccount:
             "last_payment_error": {"type": "card_error", "code": code, "message": "No."},
         }
 
-    def _note(self, kind: str, subject: dict[str, Any]) -> dict[str, Any]:
+    def note(self, kind: str, subject: dict[str, Any]) -> dict[str, Any]:
         event = {
-            "id": f"evt_{_token(24)}",
+            "id": f"evt_{make_token(24)}",
             "object": "event",
             "api_version": "2026-10-28.endive",
             "type": kind,
@@ -222,7 +209,3 @@ class StripeAccount:
         }
         self.events.append(event)
         return event
-
-
-def _token(length: int) -> str:
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from stripe.params import EventListParams
+from stripe.params import (
+    DisputeListParams,
+    EventListParams,
+    RefundCreateParams,
+    RefundListParams,
+)
 from stripe.params.checkout import (
     SessionCreateParams,
     SessionExpireParams,
@@ -14,7 +19,8 @@ from stripe.params.checkout import (
     SessionRetrieveParams,
 )
 
-from tests.fakes.stripe_server_account import Refusal, StripeAccount
+from tests.fakes.stripe_server_account import StripeAccount
+from tests.fakes.stripe_server_money_back import Refusal
 from tests.fakes.stripe_server_schema import WrongParameter, require_parameters
 
 SECRET_KEY = "sk_test_51Fake0000000000000000000000"
@@ -122,6 +128,17 @@ class StripeApi:
             case "POST", ["checkout", "sessions", session_id, "expire"]:
                 asked = require_parameters(request.params, SessionExpireParams)
                 return self._show(self.account.expire_session(session_id), asked)
+            case "POST", ["refunds"]:
+                asked = require_parameters(request.params, RefundCreateParams)
+                return self.account.money_back.create_refund(asked)  # type: ignore[arg-type]
+            case "GET", ["refunds" | "disputes" as kind]:
+                schema = RefundListParams if kind == "refunds" else DisputeListParams
+                asked = require_parameters(request.params, schema)
+                kept = getattr(self.account.money_back, kind)
+                found = [one for one in list(kept.values())[::-1] if _fits(one, asked)]
+                return self._page(request.path, found, asked)
+            case "GET", ["refunds" | "disputes" | "charges", object_id]:
+                return self.account.money_back.get(object_id)
             case "GET", ["events"]:
                 asked = require_parameters(request.params, EventListParams)
                 kinds = asked.get("types")

@@ -101,7 +101,7 @@ def _read_any_of(value: Any, kinds: tuple[Any, ...], path: str) -> Any:
     """Where literals are listed beside ``str``, only they count."""
     literals = [kind for kind in kinds if get_origin(kind) is Literal]
     problem = WrongParameter(path, "has no possible type")
-    for kind in literals or kinds:
+    for kind in literals if literals and str in kinds else kinds:
         try:
             return _read(value, kind, path)
         except WrongParameter as wrong:

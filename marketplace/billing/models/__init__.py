@@ -1,8 +1,15 @@
-"""Packs, orders, attempts to pay, the inbox of payment events, strays, documents, the sandbox.
+"""Packs, orders, attempts to pay, the inbox of payment events, strays, refunds, disputes,
+documents, the sandbox.
 
 Money is an integer in the currency's minor unit. Tokens are millitokens.
 """
 
+from marketplace.billing.models.disputes import (
+    UNDECIDED_STATES,
+    WITHDRAWN_STATES,
+    Dispute,
+    DisputeState,
+)
 from marketplace.billing.models.documents import Document, DocumentCounter, DocumentKind
 from marketplace.billing.models.events import EventCursor, InboxEvent, InboxState
 from marketplace.billing.models.orders import (
@@ -14,14 +21,32 @@ from marketplace.billing.models.orders import (
     OrderStatus,
 )
 from marketplace.billing.models.packs import Pack, PackPrice
-from marketplace.billing.models.sandbox import SandboxEvent, SandboxSession, SandboxState
+from marketplace.billing.models.refunds import (
+    OPEN_REQUEST_STATES,
+    Refund,
+    RefundRequest,
+    RefundState,
+    RequestState,
+)
+from marketplace.billing.models.sandbox import (
+    SandboxDispute,
+    SandboxEvent,
+    SandboxRefund,
+    SandboxSession,
+    SandboxState,
+)
 from marketplace.billing.models.strays import StrayKind, StrayPayment
 
 __all__ = [
     "CREDITED_ORDER_STATUSES",
     "OPEN_ORDER_STATUSES",
+    "OPEN_REQUEST_STATES",
+    "UNDECIDED_STATES",
+    "WITHDRAWN_STATES",
     "Attempt",
     "AttemptState",
+    "Dispute",
+    "DisputeState",
     "Document",
     "DocumentCounter",
     "DocumentKind",
@@ -32,7 +57,13 @@ __all__ = [
     "OrderStatus",
     "Pack",
     "PackPrice",
+    "Refund",
+    "RefundRequest",
+    "RefundState",
+    "RequestState",
+    "SandboxDispute",
     "SandboxEvent",
+    "SandboxRefund",
     "SandboxSession",
     "SandboxState",
     "StrayKind",

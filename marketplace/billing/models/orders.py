@@ -52,6 +52,17 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Whatever their status says: a payment that arrives for one of these is honoured."""
         return self.exclude(status__in=CREDITED_ORDER_STATUSES)
 
+    def awaiting_money_back(self, *, asked_before: datetime) -> Self:
+        """Credited ones of which a refund is under way or a dispute undecided, longest unasked."""
+        under_way = Q(refund_requests__state="sent") | Q(refunds__state="pending")
+        return (
+            self.filter(status__in=CREDITED_ORDER_STATUSES)
+            .filter(under_way | Q(disputes__state__in=["inquiry", "open"]))
+            .filter(Q(money_back_asked_at__isnull=True) | Q(money_back_asked_at__lte=asked_before))
+            .order_by(models.F("money_back_asked_at").asc(nulls_first=True), "id")
+            .distinct()
+        )
+
     def to_check(self, *, now: datetime, older_than: datetime, unchecked_since: datetime) -> Self:
         """Open orders that the sweep asks the provider about, longest unasked first."""
         return (
@@ -91,7 +102,10 @@ class Order(models.Model):
     tax_minor = models.PositiveBigIntegerField(default=0)
     tax_name = models.CharField(max_length=40, blank=True, default="", db_default="")
     tax_basis_points = models.PositiveIntegerField(default=0, db_default=0)
+    # What the provider says has gone back: refunds that did not fail and what disputes have taken.
     reversed_minor = models.PositiveBigIntegerField(default=0)
+    # When the provider was asked what stands here of its refunds and disputes.
+    money_back_asked_at = models.DateTimeField(null=True, blank=True)
     purchase_reference = models.CharField(max_length=80, blank=True)
     livemode = models.BooleanField()
     provider = models.CharField(max_length=20)  # "sandbox", "stripe"
@@ -159,6 +173,11 @@ class Order(models.Model):
     def reference(self) -> str:
         """What the ledger calls this purchase; the UNIQUE on it rules out a second credit."""
         return f"order:{self.public_id}"
+
+    @property
+    def payment_reference(self) -> str:
+        """What its provider knows the payment by."""
+        return self.provider_payment_id or self.provider_session_id or ""
 
     @property
     def total_millitokens(self) -> int:

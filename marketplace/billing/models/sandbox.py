@@ -77,3 +77,41 @@ class SandboxEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.event_id}"
+
+
+class SandboxRefund(models.Model):
+    """Played money that went back. ``request_id`` is "" where staff played it."""
+
+    refund_id = models.CharField(max_length=120, unique=True)
+    session = models.ForeignKey(SandboxSession, on_delete=models.PROTECT, related_name="refunds")
+    request_id = models.CharField(max_length=120, blank=True)
+    amount_minor = models.PositiveBigIntegerField()
+    # "pending", "succeeded", "failed"
+    state = models.CharField(max_length=10, default="succeeded")
+    created_at = models.DateTimeField(default=utc_now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["request_id"],
+                condition=~Q(request_id=""),
+                name="sandbox_refund_once_per_request",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.refund_id
+
+
+class SandboxDispute(models.Model):
+    """A played dispute of a whole payment, one at most."""
+
+    dispute_id = models.CharField(max_length=120, unique=True)
+    session = models.OneToOneField(SandboxSession, on_delete=models.PROTECT, related_name="dispute")
+    amount_minor = models.PositiveBigIntegerField()
+    # "open", "won", "lost"
+    state = models.CharField(max_length=10, default="open")
+    created_at = models.DateTimeField(default=utc_now)
+
+    def __str__(self) -> str:
+        return self.dispute_id

@@ -5,7 +5,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from marketplace.billing.models import SandboxEvent, SandboxSession
+from marketplace.billing.models import (
+    DisputeState,
+    RefundState,
+    SandboxDispute,
+    SandboxEvent,
+    SandboxRefund,
+    SandboxSession,
+)
+from marketplace.billing.money_back import (
+    MoneyBack,
+    ProviderDispute,
+    ProviderRefund,
+    RefundOrder,
+)
 from marketplace.billing.payment_provider import (
     EventRefused,
     PaymentEvent,
@@ -14,7 +27,7 @@ from marketplace.billing.payment_provider import (
     SessionRequest,
     SessionState,
 )
-from marketplace.billing.sandbox import processor, signature
+from marketplace.billing.sandbox import processor, reversing, signature
 from portal.kernel.clock import utc_now
 
 
@@ -41,6 +54,35 @@ class SandboxProvider:
     def expire_session(self, session_id: str) -> PaymentSession:
         processor.expire(session_id=session_id, now=utc_now())
         return self.retrieve_session(session_id)
+
+    def send_refund(self, refund: RefundOrder) -> ProviderRefund:
+        session = processor.get_session(refund.payment_id, now=utc_now())
+        made = reversing.refund(
+            session_id=session.session_id,
+            amount_minor=refund.amount_minor,
+            request_id=refund.request_id,
+            now=utc_now(),
+        )
+        return _as_refund(made, session)
+
+    def retrieve_money_back(self, payment_id: str) -> MoneyBack:
+        session = processor.get_session(payment_id, now=utc_now())
+        disputes = SandboxDispute.objects.filter(session=session)
+        return MoneyBack(
+            refunds=[_as_refund(made, session) for made in session.refunds.order_by("id")],
+            disputes=[
+                ProviderDispute(
+                    dispute_id=one.dispute_id,
+                    amount_minor=one.amount_minor,
+                    currency=session.currency,
+                    state=DisputeState(one.state),
+                )
+                for one in disputes
+            ],
+        )
+
+    def find_payment(self, object_id: str) -> str:
+        return processor.get_session(object_id, now=utc_now()).payment_id
 
     def list_events(self, *, since: datetime) -> Sequence[PaymentEvent]:
         return [_as_event(event) for event in processor.list_events(since=since, now=utc_now())]
@@ -113,6 +155,16 @@ def _as_session(session: SandboxSession) -> PaymentSession:
         metadata=session.metadata,
         pay_url=processor.get_pay_url(session),
         failure_code=session.failure_code,
+    )
+
+
+def _as_refund(refund: SandboxRefund, session: SandboxSession) -> ProviderRefund:
+    return ProviderRefund(
+        refund_id=refund.refund_id,
+        amount_minor=refund.amount_minor,
+        currency=session.currency,
+        state=RefundState(refund.state),
+        request_id=refund.request_id,
     )
 
 

@@ -123,7 +123,7 @@ def let_time_pass(*, now: datetime) -> None:
                 payment_state="paid"
             )
             if paid:
-                _record([EventType.PAYMENT_SUCCEEDED], session, now=now)
+                record_events([EventType.PAYMENT_SUCCEEDED], session, now=now)
     for session in SandboxSession.objects.filter(state=SandboxState.OPEN, expires_at__lte=now):
         expire(session_id=session.session_id, now=now)
 
@@ -142,11 +142,12 @@ def _leave_open(
             still_open = still_open.filter(expires_at__gt=now)
         if not still_open.update(**change):
             return False
-        _record(events, SandboxSession.objects.get(session_id=session_id), now=now)
+        record_events(events, SandboxSession.objects.get(session_id=session_id), now=now)
     return True
 
 
-def _record(types: list[EventType], session: SandboxSession, *, now: datetime) -> None:
+def record_events(types: list[EventType], session: SandboxSession, *, now: datetime) -> None:
+    """Within the commit of what they tell about."""
     SandboxEvent.objects.bulk_create(
         SandboxEvent(
             event_id=new_public_id("sbe"),

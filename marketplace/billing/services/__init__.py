@@ -1,6 +1,7 @@
 """Writes of the billing room, by topic: packs, checkout, settlement, strays, inbox, sweeping …"""
 
 from marketplace.billing.services.checkout import (
+    DebtOutstanding,
     IdempotencyKeyReused,
     OfferChanged,
     OrderClosed,
@@ -20,21 +21,46 @@ from marketplace.billing.services.document_mail import mail_due_documents
 from marketplace.billing.services.documents import issue_credit_note
 from marketplace.billing.services.inbox import Reception, drive_event, drive_inbox, receive_event
 from marketplace.billing.services.packs import PackRejected, create_pack, find_pack_warnings
+from marketplace.billing.services.refunds import (
+    AnotherPersonNeeded,
+    RefundChanged,
+    RefundDecided,
+    RefundNotPossible,
+    approve_refund,
+    decline_refund,
+    needs_two,
+    request_refund,
+    send_due_refunds,
+    send_refund,
+)
+from marketplace.billing.services.reversing import (
+    MoneyBackMismatch,
+    settle_reversals,
+    sweep_reversals,
+)
 from marketplace.billing.services.settlement import place_payment, settle_order
 from marketplace.billing.services.sweeping import SweepResult, sweep_orders
 
 __all__ = [
+    "AnotherPersonNeeded",
+    "DebtOutstanding",
     "DisputedOrder",
     "IdempotencyKeyReused",
+    "MoneyBackMismatch",
     "OfferChanged",
     "OrderClosed",
     "PackRejected",
     "Reception",
+    "RefundChanged",
+    "RefundDecided",
+    "RefundNotPossible",
     "SweepResult",
     "TooManyOpenOrders",
     "UnknownPayment",
+    "approve_refund",
     "cancel_order",
     "create_pack",
+    "decline_refund",
     "drive_event",
     "drive_inbox",
     "find_disputed_orders",
@@ -43,10 +69,16 @@ __all__ = [
     "find_unknown_payments",
     "issue_credit_note",
     "mail_due_documents",
+    "needs_two",
     "open_payment",
     "place_payment",
     "receive_event",
+    "request_refund",
+    "send_due_refunds",
+    "send_refund",
     "settle_order",
+    "settle_reversals",
     "start_checkout",
     "sweep_orders",
+    "sweep_reversals",
 ]

@@ -16,6 +16,8 @@ from marketplace.billing.offers import Offer, make_offer
 from marketplace.billing.payment_provider import PaymentRefused, SessionRequest
 from marketplace.billing.providers import get_default_provider, get_payment_provider
 from marketplace.billing.services import attempts, settlement
+from marketplace.billing.services.crediting import PURCHASE_UNIT
+from marketplace.ledger import selectors as ledger_selectors
 from marketplace.ledger import services as ledger
 from portal.kernel.errors import Conflict, Rejected
 
@@ -60,6 +62,13 @@ class OrderClosed(Conflict):
     code = "order_closed"
 
 
+class DebtOutstanding(Conflict):
+    """Your bank took back money for tokens that were used. Please settle it before you buy more.
+    Nothing was charged."""
+
+    code = "debt_outstanding"
+
+
 def start_checkout(
     *,
     organisation: Organisation,
@@ -80,9 +89,10 @@ def start_checkout(
 
     Raises IdempotencyKeyReused, OfferChanged, TooManyOpenOrders, PackUnavailable,
     QuantityRejected, IdempotencyKeyRejected, PurchaseReferenceRejected, PaymentsUnavailable,
-    LedgerUnguarded.
+    DebtOutstanding, LedgerUnguarded.
     """
     ledger.refuse_when_unguarded()
+    _refuse_debtors(organisation)
     _require_text(idempotency_key, 1, _MAX_KEY_LENGTH, IdempotencyKeyRejected)
     _require_text(purchase_reference, 0, _MAX_REFERENCE_LENGTH, PurchaseReferenceRejected)
     request_hash = _hash_request(pack, currency, quantity, purchase_reference)
@@ -135,11 +145,12 @@ def open_payment(*, order: Order, now: datetime) -> str:
     """The address of the pay page: of the session there is, or of a new one.
 
     Goes over the network, so never inside a transaction. The buyer comes back to SITE_URL,
-    whatever host the request named. Raises OrderClosed, PaymentRefused, LedgerUnguarded, and
-    PaymentsUnavailable: then the attempt stays as it is, and the next call repeats it under the
-    same key.
+    whatever host the request named. Raises OrderClosed, PaymentRefused, DebtOutstanding,
+    LedgerUnguarded, and PaymentsUnavailable: then the attempt stays as it is, and the next call
+    repeats it under the same key.
     """
     ledger.refuse_when_unguarded()
+    _refuse_debtors(order.organisation)
     provider = get_payment_provider(order.provider)
     attempt = attempts.begin_attempt(order_pk=order.pk, now=now)
     if attempt is None:
@@ -177,6 +188,12 @@ def cancel_order(*, order: Order, actor: Actor, now: datetime) -> Order:
     if cancelled is None:
         raise OrderClosed
     return cancelled
+
+
+def _refuse_debtors(organisation: Organisation) -> None:
+    """Who owes buys nothing: the new tokens would be frozen with the others."""
+    if ledger_selectors.get_debt(owner_key=organisation.public_id, unit=PURCHASE_UNIT):
+        raise DebtOutstanding
 
 
 def _blocking_reason(credited: bool) -> object:

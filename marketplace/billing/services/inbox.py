@@ -14,9 +14,9 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from marketplace.billing.models import InboxEvent, InboxState
-from marketplace.billing.payment_provider import EventRefused, PaymentEvent
+from marketplace.billing.payment_provider import MONEY_BACK_EVENTS, EventRefused, PaymentEvent
 from marketplace.billing.providers import get_payment_provider
-from marketplace.billing.services import settlement
+from marketplace.billing.services import reversing, settlement
 from marketplace.billing.waking import wake_on_commit
 from portal.kernel.errors import DomainError
 
@@ -94,7 +94,10 @@ def drive_event(*, event_pk: int, now: datetime) -> bool:
         return False
     event = InboxEvent.objects.get(pk=event_pk)
     try:
-        settlement.place_payment(provider=event.provider, object_id=event.object_id, now=now)
+        if event.event_type in MONEY_BACK_EVENTS:
+            reversing.place_reversal(provider=event.provider, object_id=event.object_id, now=now)
+        else:
+            settlement.place_payment(provider=event.provider, object_id=event.object_id, now=now)
     except DomainError as error:
         _log.warning("event_failed", event_id=event.event_id, code=error.code)
         _fail(event, error.code, now=now)

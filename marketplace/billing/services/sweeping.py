@@ -9,7 +9,7 @@ from django.db import transaction
 from marketplace.billing.models import EventCursor, Order, OrderStatus
 from marketplace.billing.payment_provider import PaymentProvider, PaymentsUnavailable
 from marketplace.billing.providers import list_payment_providers
-from marketplace.billing.services import attempts, inbox, settlement
+from marketplace.billing.services import attempts, inbox, refunds, reversing, settlement
 from portal.kernel.errors import DomainError
 
 _log = structlog.get_logger(__name__)
@@ -37,6 +37,8 @@ def sweep_orders(*, now: datetime, limit: int = 200) -> SweepResult:
     """One pass over what is open. A provider that can't be reached is left for the next pass."""
     events_found = sum(_read_events(provider, now=now) for provider in list_payment_providers())
     inbox.drive_inbox(now=now)
+    refunds.send_due_refunds(now=now)
+    reversing.sweep_reversals(now=now)
     due = Order.objects.to_check(
         now=now, older_than=now - FIRST_CHECK_AFTER, unchecked_since=now - CHECK_EVERY
     )

@@ -7,6 +7,7 @@ import stripe
 from django.conf import settings
 from stripe.params.checkout import SessionCreateParams, SessionListParams
 
+from marketplace.billing.money_back import MoneyBack, ProviderRefund, RefundOrder
 from marketplace.billing.payment_provider import (
     PaymentEvent,
     PaymentOutcomeUnknown,
@@ -17,6 +18,7 @@ from marketplace.billing.payment_provider import (
 )
 from marketplace.billing.stripe import events
 from marketplace.billing.stripe.client import StripeFailed, asking, connect, creating
+from marketplace.billing.stripe.reversing import read_dispute, read_payment_of, read_refund
 from marketplace.billing.stripe.sessions import build_parameters, is_marked, read_session
 from portal.kernel.clock import utc_now
 
@@ -87,6 +89,40 @@ class StripeProvider:
             return self.retrieve_session(session_id)
         return read_session(expired)
 
+    def send_refund(self, refund: RefundOrder) -> ProviderRefund:
+        """A 5xx is handled as for sessions."""
+        for key in _list_keys(refund.request_id):
+            try:
+                return self._refund(refund, key)
+            except StripeFailed as failure:
+                for made in self._list_refunds(refund.payment_id):
+                    if made.request_id == refund.request_id:
+                        return made
+                if not failure.is_replay:
+                    raise
+        raise PaymentOutcomeUnknown
+
+    def retrieve_money_back(self, payment_id: str) -> MoneyBack:
+        with asking():
+            page = self._client.v1.disputes.list({"payment_intent": payment_id, "limit": _PAGE})
+            disputes = [read_dispute(one) for one in page.auto_paging_iter()]
+        return MoneyBack(refunds=self._list_refunds(payment_id), disputes=disputes)
+
+    def find_payment(self, object_id: str) -> str:
+        with asking():
+            match object_id.split("_", 1)[0]:
+                case "pi":
+                    return object_id
+                case "re" | "pyr":
+                    found: object = self._client.v1.refunds.retrieve(object_id)
+                case "dp" | "du":
+                    found = self._client.v1.disputes.retrieve(object_id)
+                case "ch" | "py":
+                    found = self._client.v1.charges.retrieve(object_id)
+                case _:
+                    return self.retrieve_session(object_id).payment_id
+        return read_payment_of(found)
+
     def list_events(self, *, since: datetime) -> Sequence[PaymentEvent]:
         with asking():
             page = self._client.v1.events.list(
@@ -109,6 +145,23 @@ class StripeProvider:
         with creating():
             session = self._client.v1.checkout.sessions.create(parameters, {"idempotency_key": key})
         return read_session(session)
+
+    def _refund(self, refund: RefundOrder, key: str) -> ProviderRefund:
+        with creating():
+            made = self._client.v1.refunds.create(
+                {
+                    "payment_intent": refund.payment_id,
+                    "amount": refund.amount_minor,
+                    "metadata": {"order": refund.order_id, "request": refund.request_id},
+                },
+                {"idempotency_key": key},
+            )
+        return read_refund(made)
+
+    def _list_refunds(self, payment_id: str) -> list[ProviderRefund]:
+        with asking():
+            page = self._client.v1.refunds.list({"payment_intent": payment_id, "limit": _PAGE})
+            return [read_refund(one) for one in page.auto_paging_iter()]
 
     def _find(self, name: str, value: str) -> PaymentSession | None:
         """The newest session with this in its metadata; Stripe cannot search for it."""

@@ -25,6 +25,15 @@ EVENT_TYPES = {
     "checkout.session.expired": EventType.SESSION_EXPIRED,
     "payment_intent.succeeded": EventType.PAYMENT_SUCCEEDED,
     "payment_intent.payment_failed": EventType.PAYMENT_FAILED,
+    "refund.created": EventType.REFUND_CHANGED,
+    "refund.updated": EventType.REFUND_CHANGED,
+    "refund.failed": EventType.REFUND_CHANGED,
+    "charge.refunded": EventType.REFUND_CHANGED,
+    "charge.dispute.created": EventType.DISPUTE_CHANGED,
+    "charge.dispute.updated": EventType.DISPUTE_CHANGED,
+    "charge.dispute.closed": EventType.DISPUTE_CHANGED,
+    "charge.dispute.funds_withdrawn": EventType.DISPUTE_CHANGED,
+    "charge.dispute.funds_reinstated": EventType.DISPUTE_CHANGED,
 }
 # Thin events of the older API's objects are called the same behind this.
 _THIN_PREFIX = "v1."

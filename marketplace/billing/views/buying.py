@@ -74,7 +74,12 @@ def send_to_payment(request: OrganisationRequest, order: Order) -> HttpResponse:
     """To the provider's pay page; to the order's page when that is not possible (any more)."""
     try:
         address = services.open_payment(order=order, now=utc_now())
-    except (services.OrderClosed, PaymentsUnavailable, PaymentRefused):
+    except (
+        services.DebtOutstanding,
+        services.OrderClosed,
+        PaymentsUnavailable,
+        PaymentRefused,
+    ):
         # The order's page says how it stands: paid already, closed, or still waiting.
         return redirect(
             "billing:order", organisation=request.organisation.slug, order=order.public_id

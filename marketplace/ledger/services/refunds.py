@@ -166,10 +166,13 @@ class _Books:
         unit, wallet, sale = self.wallet.unit, self.wallet.account_id, self.sale
         promotion = (AccountKind.PROMOTION.value, OPERATOR, unit)
         receivable = (AccountKind.RECEIVABLE.value, self.wallet.owner_key, unit)
-        accounts = resolve_accounts([promotion, receivable])
         cleared = sale.money_of(paid)
         lost = sale.money_of(target) - cleared
         owed = min(lost, charged)
+        # Accounts are made when something is posted on them first.
+        needed = [promotion] if bonus or lost > owed else []
+        needed += [receivable] if owed else []
+        accounts = defaultdict(int, resolve_accounts(needed))
         sides = {
             (wallet, sale.clearing): cleared,
             (wallet, sale.discount): paid - cleared,
