@@ -18,6 +18,7 @@ from marketplace.reconciliation.checks.base import (
 )
 from marketplace.reconciliation.checks.limits import find_odd_limits
 from marketplace.reconciliation.checks.wallets import WALLET_SUBJECT
+from marketplace.reconciliation.clocks import CLOCKS_DIFFER
 
 _PENDING = """
 pending AS (
@@ -117,7 +118,7 @@ def _longest_hold() -> timedelta:
         + settings.HOLD_MARGIN_SECONDS
     )
     direct = settings.DIRECT_GRANT_SECONDS + settings.DIRECT_GRACE_SECONDS
-    return timedelta(seconds=max(gateway, direct)) + timedelta(minutes=5)
+    return timedelta(seconds=max(gateway, direct))
 
 
 def _examine_holds(cursor: CursorWrapper, scope: Scope) -> Examined:
@@ -128,7 +129,10 @@ def _examine_holds(cursor: CursorWrapper, scope: Scope) -> Examined:
         *find_differences(cursor, _PARTS, [holds, holds]),
         *find_differences(cursor, _CAPTURES, [transactions, holds]),
         *find_differences(
-            cursor, _ODD_HOLDS, [holds, scope.now + _longest_hold(), holds], action=Action.FINDING
+            cursor,
+            _ODD_HOLDS,
+            [holds, scope.now + _longest_hold() + CLOCKS_DIFFER, holds],
+            action=Action.FINDING,
         ),
         *find_odd_limits(cursor, scope),
     ]
