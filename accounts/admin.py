@@ -12,6 +12,8 @@ from accounts.models import (
     AuditEvent,
     Invitation,
     Membership,
+    Notice,
+    NoticeCause,
     Organisation,
     RememberedAnswer,
     TrialClaim,
@@ -105,6 +107,22 @@ class TrialClaimAdmin(ViewOnlyAdmin):
     list_select_related = ("organisation",)
     search_fields = ("organisation__name", "email_domain")
     exclude = ("address_digest",)
+
+
+@admin.register(Notice)
+class NoticeAdmin(ViewOnlyAdmin):
+    list_display = ("created_at", "organisation", "person", "kind", "read_at", "mail_due")
+    list_select_related = ("organisation", "person")
+    list_filter = ("kind", "mail_due")
+    search_fields = ("organisation__name", "person__email", "public_id")
+
+
+@admin.register(NoticeCause)
+class NoticeCauseAdmin(ViewOnlyAdmin):
+    list_display = ("began_at", "organisation", "kind", "subject", "stage", "ended_at")
+    list_select_related = ("organisation",)
+    list_filter = ("kind",)
+    search_fields = ("organisation__name", "subject")
 
 
 @admin.register(AuditEvent)

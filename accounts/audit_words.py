@@ -78,6 +78,7 @@ FIELDS = {
     "timezone": _("time zone"),
     "billing_email": _("billing e-mail"),
     "two_factor_required": _("two-factor sign-in required"),
+    "low_balance_tokens": _("warn below so many tokens"),
     "kind": _("kind"),
     "scopes": _("rights"),
     "cap_millitokens": _("cap, in tokens"),

@@ -9,10 +9,14 @@ from accounts.models import (
     AuditEvent,
     Invitation,
     Membership,
+    Notice,
+    NoticeKind,
+    NoticePreference,
     Organisation,
     Role,
     User,
 )
+from accounts.notice_kinds import RULES, Channels, list_kinds, resolve_channels
 from portal.kernel.errors import NotFound
 
 
@@ -113,3 +117,65 @@ def get_api_key(organisation: Organisation, public_id: str) -> ApiKey:
 def list_audit_events(organisation: Organisation) -> QuerySet[AuditEvent]:
     """Newest first."""
     return organisation.audit_events.order_by("-recorded_at", "-pk")
+
+
+def list_notices(*, organisation: Organisation, person: User) -> QuerySet[Notice]:
+    """The person's inbox in this organisation: what their present role may read."""
+    role = organisation.memberships.filter(user=person).values_list("role", flat=True).first()
+    kinds = list_kinds(role) if role else []
+    return Notice.objects.filter(
+        organisation=organisation, person=person, in_portal=True, kind__in=kinds
+    ).select_related("organisation", "cause")
+
+
+def get_notice(*, organisation: Organisation, person: User, public_id: str) -> Notice:
+    """One notice. Raises NotFound when it is not this person's in this organisation."""
+    notices = list_notices(organisation=organisation, person=person)
+    notice = notices.filter(public_id=public_id).first()
+    if notice is None:
+        raise NotFound(_("There is no such notice here."))
+    return notice
+
+
+def count_unread_notices(*, membership: Membership, most: int) -> int:
+    """For the header of every page: one query, which stops counting after ``most``."""
+    unread = Notice.objects.filter(
+        organisation_id=membership.organisation_id,
+        person_id=membership.user_id,
+        in_portal=True,
+        read_at__isnull=True,
+        kind__in=list_kinds(membership.role),
+    )
+    return unread[:most].count()
+
+
+def list_notice_readers(
+    *, organisation: Organisation, kind: str, person: User | None = None
+) -> dict[User, Channels]:
+    """Who is told of this kind (or whether ``person`` is), with the channels they want."""
+    rule = RULES[NoticeKind(kind)]
+    roles = [role for role in Role if role.rank >= rule.least_role.rank]
+    members = list_members(organisation).filter(role__in=roles, user__is_active=True)
+    preferences = NoticePreference.objects.filter(organisation=organisation, kind=kind)
+    if person is not None:
+        members = members.filter(user=person)
+        preferences = preferences.filter(person=person)
+    chosen = {
+        preference.person_id: Channels(preference.in_portal, preference.by_mail)
+        for preference in preferences
+    }
+    return {
+        member.user: resolve_channels(NoticeKind(kind), chosen.get(member.user_id))
+        for member in members
+    }
+
+
+def list_notice_choices(*, membership: Membership) -> dict[NoticeKind, Channels]:
+    """By kind that this member is told of: the channels in force."""
+    chosen = {
+        preference.kind: Channels(preference.in_portal, preference.by_mail)
+        for preference in NoticePreference.objects.filter(
+            organisation_id=membership.organisation_id, person_id=membership.user_id
+        )
+    }
+    return {kind: resolve_channels(kind, chosen.get(kind)) for kind in list_kinds(membership.role)}

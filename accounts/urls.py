@@ -1,8 +1,8 @@
-"""Routes of people, teams, keys and the audit log. allauth's doors are in door_urls.py."""
+"""Routes of people, teams, keys, notices and the audit log. allauth's doors are in door_urls.py."""
 
 from django.urls import path
 
-from accounts.views import doors, invitations, keys, organisation, people, team
+from accounts.views import doors, invitations, keys, notices, organisation, people, team
 
 app_name = "accounts"
 
@@ -29,6 +29,13 @@ urlpatterns = [
     path("o/<slug:organisation>/team/<str:member>/", team.member, name="member"),
     path("o/<slug:organisation>/team/<str:member>/remove/", team.remove, name="remove_member"),
     path("o/<slug:organisation>/leave/", people.leave, name="leave"),
+    path("o/<slug:organisation>/notifications/", notices.notices, name="notices"),
+    path("o/<slug:organisation>/notifications/read/", notices.read_notices, name="read_notices"),
+    path(
+        "o/<slug:organisation>/notifications/settings/",
+        notices.notice_settings,
+        name="notice_settings",
+    ),
     path("o/<slug:organisation>/settings/", organisation.settings, name="settings"),
     path("o/<slug:organisation>/audit/", organisation.audit, name="audit"),
     path("o/<slug:organisation>/audit.csv", organisation.audit_csv, name="audit_csv"),

@@ -201,6 +201,11 @@ TRIAL_DAYS = env.int("TRIAL_DAYS", default=90)
 # Test tokens given to every verified organisation; they reach test services only.
 TEST_TOKENS = env.int("TEST_TOKENS", default=1_000_000)
 
+# Below this balance owners and billing are warned, unless the organisation chose its own mark.
+LOW_BALANCE_TOKENS = env.int("LOW_BALANCE_TOKENS", default=100_000)
+# Notices older than this are deleted, read or not.
+NOTICE_KEEP_DAYS = env.int("NOTICE_KEEP_DAYS", default=180)
+
 # --- Market and money ---------------------------------------------------------------------
 # One million wallet tokens are worth one unit of this currency at list price.
 TARIFF_CURRENCY = env.str("TARIFF_CURRENCY", default="USD")
@@ -319,6 +324,12 @@ CELERY_BEAT_SCHEDULE = {
     "drive-inbox": {"task": "billing.drive_inbox", "schedule": 60.0},
     "sweep-orders": {"task": "billing.sweep_orders", "schedule": 60.0},
     "mail-documents": {"task": "billing.mail_documents", "schedule": 60.0},
+    "watch-balances": {
+        "task": "web.watch_balances",
+        "schedule": env.float("WATCH_BALANCES_SECONDS", default=300.0),
+    },
+    "mail-notices": {"task": "accounts.mail_notices", "schedule": 60.0},
+    "prune-notices": {"task": "accounts.prune_notices", "schedule": crontab(hour=4, minute=23)},
     "reconcile-lightly": {
         "task": "reconciliation.reconcile_lightly",
         "schedule": env.float("RECONCILE_SECONDS", default=300.0),

@@ -1,10 +1,11 @@
-"""People, organisations, memberships, invitations, API keys and the audit log.
+"""People, organisations, memberships, invitations, API keys, notices and the audit log.
 
 Other rooms are referred to by public id only; this room imports none of them.
 """
 
 from accounts.models.audit import AuditEvent
 from accounts.models.keys import ApiKey, ApiKeyQuerySet, CapPeriod, KeyKind, RememberedAnswer
+from accounts.models.notices import Notice, NoticeCause, NoticeKind, NoticePreference
 from accounts.models.people import (
     Invitation,
     Membership,
@@ -23,6 +24,10 @@ __all__ = [
     "Invitation",
     "KeyKind",
     "Membership",
+    "Notice",
+    "NoticeCause",
+    "NoticeKind",
+    "NoticePreference",
     "Organisation",
     "RememberedAnswer",
     "Role",

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
@@ -12,6 +13,7 @@ from django.utils.translation import pgettext_lazy
 
 from portal.kernel.clock import utc_now
 from portal.kernel.public_ids import PublicIdField
+from portal.kernel.quantities import MILLITOKENS_PER_TOKEN
 
 
 class UserManager(BaseUserManager["User"]):
@@ -60,6 +62,10 @@ class Organisation(models.Model):
     country = models.CharField(_("country"), max_length=2, blank=True)
     timezone = models.CharField(_("time zone"), max_length=64, default="UTC")
     billing_email = models.EmailField(_("billing e-mail"), blank=True)
+    # Below this its owners and billing are warned; null for LOW_BALANCE_TOKENS, 0 for never.
+    low_balance_tokens = models.PositiveBigIntegerField(
+        _("warn below so many tokens"), null=True, blank=True
+    )
     # Whether its members need a second factor to come in.
     two_factor_required = models.BooleanField(_("two-factor sign-in required"), default=False)
     # Set when the first owner proved their e-mail address.
@@ -69,6 +75,13 @@ class Organisation(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def low_balance_millitokens(self) -> int:
+        """Fewer than this are a low balance."""
+        own = self.low_balance_tokens
+        tokens = settings.LOW_BALANCE_TOKENS if own is None else own
+        return tokens * MILLITOKENS_PER_TOKEN
 
 
 class Role(models.TextChoices):

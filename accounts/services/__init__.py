@@ -46,7 +46,17 @@ from accounts.services.members import (
     leave_organisation,
     remove_member,
 )
+from accounts.services.notice_mail import mail_due_notices
+from accounts.services.notices import (
+    Standing,
+    announce_event,
+    choose_channels,
+    follow_causes,
+    mark_read,
+    prune_notices,
+)
 from accounts.services.organisations import (
+    MOST_LOW_BALANCE_TOKENS,
     AddressTaken,
     create_organisation,
     create_person,
@@ -59,6 +69,7 @@ from accounts.services.trials import claim_trial
 
 __all__ = [
     "GRACES",
+    "MOST_LOW_BALANCE_TOKENS",
     "SCOPES_BY_KIND",
     "SYSTEM_ACTOR",
     "Actor",
@@ -71,6 +82,7 @@ __all__ = [
     "KeyRejected",
     "KeyRevoked",
     "LastOwner",
+    "Standing",
     "SuspendedByAnother",
     "WrongAddress",
     "accept_invitation",
@@ -78,18 +90,24 @@ __all__ = [
     "actor_from_request",
     "actor_of_person",
     "address_of",
+    "announce_event",
     "authenticate_api_key",
     "change_role",
+    "choose_channels",
     "claim_trial",
     "create_api_key",
     "create_organisation",
     "create_person",
+    "follow_causes",
     "hand_over_api_key",
     "invite_member",
     "join",
     "join_by_invitation",
     "leave_organisation",
+    "mail_due_notices",
+    "mark_read",
     "may_resume",
+    "prune_notices",
     "record_audit",
     "remove_member",
     "resume_api_key",

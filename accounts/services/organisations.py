@@ -21,8 +21,10 @@ from portal.kernel.errors import Conflict, Rejected
 MAX_OWNED_ORGANISATIONS = 20
 EDITABLE = (
     "name", "legal_name", "address", "tax_id", "country", "timezone", "billing_email",
-    "two_factor_required",
+    "two_factor_required", "low_balance_tokens",
 )  # fmt: skip
+# More than anybody can hold.
+MOST_LOW_BALANCE_TOKENS = 10**12
 
 
 class AddressTaken(Conflict):
@@ -104,6 +106,9 @@ def update_organisation(
         raise Rejected(_("Choose a time zone from the list."), data={"field": "timezone"})
     if "name" in changes and not changes["name"].strip():
         raise Rejected(_("Enter the company's name."), data={"field": "name"})
+    mark = changes.get("low_balance_tokens")
+    if mark is not None and not 0 <= mark <= MOST_LOW_BALANCE_TOKENS:
+        raise Rejected(_("Enter a number of tokens."), data={"field": "low_balance_tokens"})
     with transaction.atomic():
         current = Organisation.objects.select_for_update().get(pk=organisation.pk)
         changes = _with_clean_tax_id(current, changes)

@@ -15,6 +15,9 @@ from marketplace.metering import selectors as metering
 from portal.kernel.clock import utc_now
 from portal.web.preferences import get_theme
 
+# More unread notices than this are "99+".
+MOST_UNREAD_SHOWN = 99
+
 
 @dataclass(frozen=True)
 class WalletSummary:
@@ -71,6 +74,15 @@ class Site:
         if user is None or not user.is_authenticated:
             return []
         return list(accounts.list_organisations_of(user=user).select_related("provider"))
+
+    @cached_property
+    def unread_notices(self) -> str:
+        """How many notices wait for the member whose page this is: empty, ``3`` or ``99+``."""
+        membership = getattr(self.request, "membership", None)
+        if membership is None:
+            return ""
+        count = accounts.count_unread_notices(membership=membership, most=MOST_UNREAD_SHOWN + 1)
+        return f"{MOST_UNREAD_SHOWN}+" if count > MOST_UNREAD_SHOWN else str(count or "")
 
     @cached_property
     def wallet_summary(self) -> WalletSummary | None:

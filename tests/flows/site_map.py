@@ -101,14 +101,14 @@ SITE_MAP: dict[str, Entry] = {
         """
         web:home web:start web:usage web:wallet metering:requests metering:request
         accounts:keys accounts:key accounts:create_key accounts:rotate_key accounts:revoke_key
-        accounts:team accounts:leave
+        accounts:team accounts:leave accounts:notices accounts:notice_settings
         partners:home partners:services partners:service
         """,
     ),
     **_entries(
         Kind.ACTION,
         Role.MEMBER,
-        "web:create_first_key accounts:suspend_key accounts:resume_key",
+        "web:create_first_key accounts:suspend_key accounts:resume_key accounts:read_notices",
     ),
     **_entries(Kind.FILE, Role.MEMBER, "web:usage_csv metering:requests_csv"),
     **_entries(

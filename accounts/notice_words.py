@@ -1,0 +1,195 @@
+"""What a notice says, in the language that is active: made from its kind and params when read.
+
+Params by kind (amounts are integers: millitokens, or minor units of ``currency``):
+
+- ``balance_low``: ``left_millitokens``, ``mark_millitokens``
+- ``days_left``: ``days``, ``left_millitokens``
+- ``lot_expires``: ``left_millitokens``, ``expires_at`` (ISO 8601)
+- ``order_paid``: ``order``, ``pack``, ``millitokens``, ``amount_minor``, ``currency``
+- ``order_failed``: ``order``, ``pack``, ``amount_minor``, ``currency``
+- ``top_up_paid``: ``order``, ``millitokens``, ``amount_minor``, ``currency``
+- ``top_up_failed``: ``order``, ``amount_minor``, ``currency``
+- ``refund_decided``: ``order``, ``pack``, ``granted`` (bool), ``amount_minor``, ``currency``
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.translation import get_language, gettext, ngettext
+
+from accounts.models import Notice, NoticeKind
+from portal.kernel import quantities
+
+
+@dataclass(frozen=True)
+class NoticeWords:
+    """``url`` leads to the cause; the way out is a link and its words, both may be empty."""
+
+    title: str
+    text: str
+    url: str
+    way_out: str = ""
+    way_out_url: str = ""
+
+
+def describe_notice(notice: Notice) -> NoticeWords:
+    """Paths without the site's address."""
+    return _WORDS[NoticeKind(notice.kind)](notice)
+
+
+def _balance_low(notice: Notice) -> NoticeWords:
+    figures = {
+        "left": _tokens(notice, "left_millitokens"),
+        "mark": _tokens(notice, "mark_millitokens"),
+    }
+    return NoticeWords(
+        gettext("Only %(left)s tokens are left") % figures,
+        gettext(
+            "That is below your mark of %(mark)s. When none are left, calls are refused;"
+            " nothing is charged then."
+        )
+        % figures,
+        _url(notice, "web:wallet"),
+        *_buy(notice),
+    )
+
+
+def _days_left(notice: Notice) -> NoticeWords:
+    days = notice.params["days"]
+    title = (
+        ngettext(
+            "Tokens for about %(days)s day are left",
+            "Tokens for about %(days)s days are left",
+            days,
+        )
+        % {"days": days}
+        if days
+        else gettext("Tokens for less than a day are left")
+    )
+    text = gettext(
+        "At the pace of the last seven days your %(left)s tokens will be used up then. After that"
+        " calls are refused."
+    )
+    return NoticeWords(
+        title,
+        text % {"left": _tokens(notice, "left_millitokens")},
+        _url(notice, "web:wallet"),
+        *_buy(notice),
+    )
+
+
+def _lot_expires(notice: Notice) -> NoticeWords:
+    zone = ZoneInfo(notice.organisation.timezone)
+    moment = datetime.fromisoformat(notice.params["expires_at"])
+    figures = {
+        "left": _tokens(notice, "left_millitokens"),
+        "day": quantities.format_date(moment, zone),
+        "moment": quantities.format_time(moment, zone),
+    }
+    return NoticeWords(
+        gettext("%(left)s tokens expire on %(day)s") % figures,
+        gettext(
+            "What is not used by %(moment)s leaves the wallet. Tokens that expire sooner are"
+            " always used first."
+        )
+        % figures,
+        _url(notice, "web:wallet"),
+    )
+
+
+def _top_up_paid(notice: Notice) -> NoticeWords:
+    figures = {"tokens": _tokens(notice, "millitokens"), "amount": _money(notice)}
+    return NoticeWords(
+        gettext("%(tokens)s tokens were topped up for %(amount)s") % figures,
+        gettext("Your balance had fallen below the mark of the automatic top-up."),
+        _order_url(notice),
+    )
+
+
+def _top_up_failed(notice: Notice) -> NoticeWords:
+    return NoticeWords(
+        gettext("The automatic top-up could not be paid"),
+        gettext(
+            "%(amount)s could not be collected, so no tokens were added. Buy tokens by hand or"
+            " check how you pay."
+        )
+        % {"amount": _money(notice)},
+        _order_url(notice),
+        *_buy(notice),
+    )
+
+
+def _order_paid(notice: Notice) -> NoticeWords:
+    figures = {
+        "pack": notice.params["pack"],
+        "tokens": _tokens(notice, "millitokens"),
+        "amount": _money(notice),
+    }
+    return NoticeWords(
+        gettext("%(pack)s is paid: %(tokens)s tokens are in the wallet") % figures,
+        gettext("%(amount)s were paid. The invoice stands beside the order.") % figures,
+        _order_url(notice),
+    )
+
+
+def _order_failed(notice: Notice) -> NoticeWords:
+    figures = {"pack": notice.params["pack"], "amount": _money(notice)}
+    return NoticeWords(
+        gettext("The payment for %(pack)s failed") % figures,
+        gettext("The %(amount)s were not charged, and no tokens were added. You can try again.")
+        % figures,
+        _order_url(notice),
+    )
+
+
+def _refund_decided(notice: Notice) -> NoticeWords:
+    figures = {"pack": notice.params["pack"], "amount": _money(notice)}
+    if notice.params["granted"]:
+        title = gettext("Refund granted: %(amount)s for %(pack)s")
+        text = gettext("The amount goes back the way it was paid. The unused tokens are withdrawn.")
+    else:
+        title = gettext("Refund of %(amount)s for %(pack)s declined")
+        text = gettext("The order says why. Your tokens stay as they are.")
+    return NoticeWords(title % figures, text, _order_url(notice))
+
+
+_WORDS: dict[NoticeKind, Callable[[Notice], NoticeWords]] = {
+    NoticeKind.BALANCE_LOW: _balance_low,
+    NoticeKind.DAYS_LEFT: _days_left,
+    NoticeKind.LOT_EXPIRES: _lot_expires,
+    NoticeKind.TOP_UP_PAID: _top_up_paid,
+    NoticeKind.TOP_UP_FAILED: _top_up_failed,
+    NoticeKind.ORDER_PAID: _order_paid,
+    NoticeKind.ORDER_FAILED: _order_failed,
+    NoticeKind.REFUND_DECIDED: _refund_decided,
+}
+
+
+def _language() -> str:
+    return get_language() or settings.LANGUAGE_CODE
+
+
+def _tokens(notice: Notice, name: str) -> str:
+    return quantities.format_tokens(notice.params[name], _language())
+
+
+def _money(notice: Notice) -> str:
+    params = notice.params
+    return quantities.format_money(params["amount_minor"], params["currency"], _language())
+
+
+def _url(notice: Notice, name: str) -> str:
+    return reverse(name, kwargs={"organisation": notice.organisation.slug})
+
+
+def _order_url(notice: Notice) -> str:
+    kwargs = {"organisation": notice.organisation.slug, "order": notice.params["order"]}
+    return reverse("billing:order", kwargs=kwargs)
+
+
+def _buy(notice: Notice) -> tuple[str, str]:
+    return gettext("Buy tokens"), _url(notice, "billing:buy")
