@@ -78,6 +78,32 @@ def make_form_key() -> str:
     return f"{FORM_KEY_PREFIX}{secrets.token_urlsafe(16)}"
 
 
+class RefundForm(forms.Form):
+    """``amount_minor`` is what the page showed."""
+
+    amount_minor = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+    reason = forms.CharField(
+        label=_("Why (optional)"),
+        widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=500,
+        required=False,
+    )
+
+
+class SandboxReversalForm(forms.Form):
+    """The buttons of the sandbox's back office; no amount is all that is left."""
+
+    action = forms.ChoiceField(
+        choices=[(value, "") for value in ("refund", "dispute", "win", "lose", "send_again")]
+    )
+    amount_minor = forms.IntegerField(
+        label=_("Amount in the smallest coin; empty for all that is left"),
+        min_value=1,
+        required=False,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+
+
 class SandboxForm(forms.Form):
     """The sandbox's buttons: ``action`` is the button's value; only a delay needs the seconds."""
 

@@ -17,6 +17,8 @@ from marketplace.billing.models import (
     Order,
     Pack,
     PackPrice,
+    RefundRequest,
+    RequestState,
     StrayKind,
     StrayPayment,
 )
@@ -104,6 +106,34 @@ def get_order(*, organisation: Organisation, public_id: str) -> Order:
 def list_surplus_payments(*, order: Order) -> QuerySet[StrayPayment]:
     """Payments of an order that had been paid already: they added no tokens."""
     return StrayPayment.objects.filter(order=order, kind=StrayKind.SURPLUS).order_by("id")
+
+
+def has_money_back(*, order: Order) -> bool:
+    """Whether anything was asked, given or taken back of an order."""
+    told = (order.refund_requests, order.refunds, order.disputes)
+    return any(rows.exists() for rows in told)
+
+
+def list_refund_requests(*, waiting: bool) -> QuerySet[RefundRequest]:
+    """For staff: those that wait for a decision, the longest first; or the others, newest first."""
+    requests = RefundRequest.objects.select_related("order__organisation")
+    if waiting:
+        return requests.filter(state=RequestState.REQUESTED).order_by("requested_at", "id")
+    return requests.exclude(state=RequestState.REQUESTED).order_by("-requested_at", "-id")
+
+
+def get_refund_request(*, public_id: str) -> RefundRequest:
+    """For staff. Raises NotFound."""
+    found = (
+        RefundRequest.objects.select_related(
+            "order__organisation", "requested_by", "seconded_by", "decided_by"
+        )
+        .filter(public_id=public_id)
+        .first()
+    )
+    if found is None:
+        raise NotFound
+    return found
 
 
 def find_unpaid_form_order(

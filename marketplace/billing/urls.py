@@ -7,7 +7,9 @@ from marketplace.billing.views import (
     documents,
     orders,
     packs,
+    refunds,
     sandbox,
+    sandbox_staff,
     statements,
     webhooks,
 )
@@ -27,6 +29,7 @@ urlpatterns = [
     path(f"{_ORDER}check/", orders.check_order, name="check"),
     path(f"{_ORDER}cancel/", orders.cancel_order, name="cancel"),
     path(f"{_ORDER}receipt/", orders.receipt, name="receipt"),
+    path(f"{_ORDER}refund/", refunds.ask_refund, name="refund"),
     path("o/<slug:organisation>/invoices/", documents.document_list, name="documents"),
     path(_DOCUMENT, documents.document_page, name="document"),
     path(f"{_DOCUMENT}pdf/", documents.document_pdf, name="document_pdf"),
@@ -35,5 +38,6 @@ urlpatterns = [
     path(f"{_STATEMENT}pdf/", statements.statement_pdf, name="statement_pdf"),
     path(f"{_STATEMENT}csv/", statements.statement_csv, name="statement_csv"),
     path("sandbox/pay/<str:session>/", sandbox.pay_page, name="sandbox_pay"),
+    path("sandbox/payments/<str:session>/", sandbox_staff.payment_page, name="sandbox_payment"),
     path("webhooks/payments/<slug:provider>/", webhooks.inbox, name="inbox"),
 ]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.ops import books, home, reconciliation, reviews
+from portal.ops import books, home, reconciliation, refunds, reviews
 
 app_name = "ops"
 
@@ -10,6 +10,8 @@ urlpatterns = [
     path("ops/", home.home, name="home"),
     path("ops/reviews/", reviews.review_list, name="reviews"),
     path("ops/reviews/<str:review>/", reviews.review_detail, name="review"),
+    path("ops/refunds/", refunds.refund_list, name="refunds"),
+    path("ops/refunds/<str:refund>/", refunds.refund_detail, name="refund"),
     path("ops/reconciliation/", reconciliation.findings, name="findings"),
     path("ops/reconciliation/run/", reconciliation.run_now, name="run_now"),
     path("ops/reconciliation/runs/", reconciliation.runs, name="runs"),

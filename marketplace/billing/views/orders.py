@@ -11,6 +11,7 @@ from accounts.models import Role
 from accounts.services import actor_from_request
 from marketplace.billing import selectors, services
 from marketplace.billing.models import Order, OrderStatus
+from marketplace.billing.refund_rule import quote_refund
 from marketplace.billing.views.buying import STATUS_BY_KIND, send_to_payment
 from marketplace.billing.waking import wake_on_commit
 from portal.kernel.clock import utc_now
@@ -33,7 +34,7 @@ def order_list(request: OrganisationRequest, organisation: str) -> HttpResponse:
 @organisation_view(role=Role.BILLING)
 def order_detail(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
     """Where the buyer comes back to, and may leave again at any time."""
-    found = _get_order(request, order)
+    found = find_order(request, order)
     if found.status in (OrderStatus.PENDING, OrderStatus.PROCESSING):
         _have_it_checked(found)
     return _render_order(request, found)
@@ -43,7 +44,7 @@ def order_detail(request: OrganisationRequest, organisation: str, order: str) ->
 @organisation_view(role=Role.BILLING)
 def pay_order(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
     """Back to the pay page, or to a new one after a decline."""
-    found = _get_order(request, order)
+    found = find_order(request, order)
     try:
         return send_to_payment(request, found)
     except DomainError as error:
@@ -54,9 +55,10 @@ def pay_order(request: OrganisationRequest, organisation: str, order: str) -> Ht
 @organisation_view(role=Role.BILLING)
 def check_order(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
     """The button "Check again": ask the provider now and say what it said."""
-    found = _get_order(request, order)
+    found = find_order(request, order)
     try:
         services.settle_order(order_public_id=found.public_id, now=utc_now())
+        services.settle_reversals(order_public_id=found.public_id, now=utc_now())
     except DomainError as error:
         return _refuse(request, found, error)
     return _to_order(request, found)
@@ -65,7 +67,7 @@ def check_order(request: OrganisationRequest, organisation: str, order: str) -> 
 @require_POST
 @organisation_view(role=Role.BILLING)
 def cancel_order(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
-    found = _get_order(request, order)
+    found = find_order(request, order)
     try:
         services.cancel_order(order=found, actor=actor_from_request(request), now=utc_now())
     except DomainError as error:
@@ -77,7 +79,7 @@ def cancel_order(request: OrganisationRequest, organisation: str, order: str) ->
 @organisation_view(role=Role.BILLING)
 def receipt(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
     """To the order's invoice: links in older mails lead here."""
-    invoice = _get_order(request, order).invoice
+    invoice = find_order(request, order).invoice
     if invoice is None:
         raise Http404
     return redirect("billing:document", organisation=organisation, document=invoice.public_id)
@@ -102,6 +104,8 @@ def _render_order(
             "may_be_cancelled": order.status in (OrderStatus.DRAFT, OrderStatus.PENDING)
             and not order.is_mismatched,
             "scope": selectors.describe_scopes([order.scope])[order.scope],
+            "may_be_refunded": not quote_refund(order=order, now=utc_now()).refusal,
+            "money_back": selectors.has_money_back(order=order),
             "problem": problem,
         },
         status=status,
@@ -110,7 +114,7 @@ def _render_order(
 
 def _refuse(request: OrganisationRequest, order: Order, error: DomainError) -> HttpResponse:
     """The order as it is by now, with what went wrong on top."""
-    fresh = _get_order(request, order.public_id)
+    fresh = find_order(request, order.public_id)
     status = STATUS_BY_KIND.get(error.kind, 400)
     return _render_order(request, fresh, problem=error, status=status)
 
@@ -125,7 +129,8 @@ def _to_order(request: OrganisationRequest, order: Order) -> HttpResponse:
     return redirect("billing:order", organisation=request.organisation.slug, order=order.public_id)
 
 
-def _get_order(request: OrganisationRequest, public_id: str) -> Order:
+def find_order(request: OrganisationRequest, public_id: str) -> Order:
+    """The organisation's order that an address names; Http404 for any other."""
     try:
         return selectors.get_order(organisation=request.organisation, public_id=public_id)
     except NotFound as error:
