@@ -6,7 +6,7 @@ from accounts import services as accounts
 from accounts.services import SYSTEM_ACTOR
 from marketplace.billing.models import Order, OrderStatus
 from marketplace.billing.payment_provider import PaymentSession
-from marketplace.billing.services import documents, strays
+from marketplace.billing.services import documents, strays, telling
 from marketplace.ledger import services as ledger
 
 # Sandbox orders credit live tokens too (docs/adr/0041): there is one unit to buy.
@@ -14,7 +14,7 @@ PURCHASE_UNIT = "live"
 
 
 def credit_order(*, order: Order, session: PaymentSession, now: datetime) -> None:
-    """Ledger, order, invoice and audit row, all in the caller's one commit and order lock."""
+    """Ledger, order, invoice, notice and audit row, in the caller's one commit and order lock."""
     before, order.paid_at = order.status, now
     expires_at = order.tokens_expire_at
     discount = order.paid_millitokens - order.tariff_millitokens
@@ -60,6 +60,7 @@ def credit_order(*, order: Order, session: PaymentSession, now: datetime) -> Non
         ]
     )
     invoice = documents.issue_invoice(order=order, now=now)
+    telling.tell_of_payment(order=order, now=now)
     accounts.record_audit(
         organisation=order.organisation,
         actor=SYSTEM_ACTOR,

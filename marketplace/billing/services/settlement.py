@@ -23,7 +23,7 @@ from marketplace.billing.payment_provider import (
     SessionUnknown,
 )
 from marketplace.billing.providers import get_payment_provider
-from marketplace.billing.services import attempts, strays
+from marketplace.billing.services import attempts, strays, telling
 from marketplace.billing.services.crediting import credit_order
 from portal.kernel.errors import DomainError, NotFound
 
@@ -228,6 +228,8 @@ def _note_unpaid(order: Order, session: PaymentSession, *, now: datetime) -> Non
     elif order.status == OrderStatus.DRAFT:
         order.status = OrderStatus.PENDING
     order.save(update_fields=["status", "failure_code"])
+    if order.status == OrderStatus.FAILED:
+        telling.tell_of_failure(order=order, session_id=session.session_id, now=now)
     if not order.is_open:
         accounts.record_audit(
             organisation=order.organisation,

@@ -1,0 +1,38 @@
+"""Telling a company's owners and billing what became of an order, in the commit that settles it."""
+
+from datetime import datetime
+
+from accounts import services as accounts
+from accounts.models import NoticeKind
+from marketplace.billing.models import Order
+
+
+def tell_of_payment(*, order: Order, now: datetime) -> None:
+    """Once for each order."""
+    accounts.announce_event(
+        organisation=order.organisation,
+        kind=NoticeKind.ORDER_PAID,
+        subject=order.reference,
+        params={**_facts(order), "millitokens": order.total_millitokens},
+        now=now,
+    )
+
+
+def tell_of_failure(*, order: Order, session_id: str, now: datetime) -> None:
+    """Once for each session at the provider, since a declined payment may be tried again."""
+    accounts.announce_event(
+        organisation=order.organisation,
+        kind=NoticeKind.ORDER_FAILED,
+        subject=f"{order.reference}:{session_id}",
+        params=_facts(order),
+        now=now,
+    )
+
+
+def _facts(order: Order) -> dict[str, str | int]:
+    return {
+        "order": order.public_id,
+        "pack": order.pack_name,
+        "amount_minor": order.amount_minor,
+        "currency": order.currency,
+    }
