@@ -45,7 +45,7 @@ class OrganisationForm(forms.ModelForm):
             "address": _("Street, postcode and city, as they should stand on invoices."),
             "tax_id": _("In the European Union the VAT number, in China the credit code."),
             "timezone": _("Days, months and caps are counted in it."),
-            "billing_email": _("Invoices and notices about the balance go there."),
+            "billing_email": _("Invoices go there. Who is told of what else, each member chooses."),
             "two_factor_required": _(
                 "Members without an authenticator app or passkey are asked to set one up before "
                 "they can go on."
