@@ -16,7 +16,7 @@ AREA_PREFIXES = {
     "keys": ("api_key.",),
     "team": ("member.", "invitation."),
     "organisation": ("organisation.", "trial."),
-    "orders": ("order.", "refund.", "pack."),
+    "orders": ("order.", "refund.", "pack.", "voucher."),
     "services": ("service.", "provider.", "review.", "price.", "grant."),
 }
 AREAS = {
@@ -44,6 +44,7 @@ ACTIONS = {
     "organisation.changed": _("Settings changed"),
     "trial.granted": _("Trial tokens granted"),
     "order.started": _("Order started"),
+    "voucher.redeemed": _("Voucher redeemed"),
     "order.paid": _("Order paid"),
     "order.paid_again": _("Order paid a second time"),
     "order.declined": _("Payment declined"),

@@ -180,6 +180,8 @@ ACCOUNT_RATE_LIMITS = {
     "signup": env.str("JOIN_RATE", default="20/m/ip"),
     "login": env.str("LOGIN_RATE", default="30/m/ip"),
     "invite": "30/h/user",
+    # Codes have 80 random bits; this keeps the log and the database quiet, too.
+    "redeem_voucher": env.str("VOUCHER_RATE", default="10/h/user,30/h/ip"),
 }
 # How many proxies in front may be believed about the client's address.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)

@@ -19,6 +19,9 @@ from marketplace.billing.models import (
     SandboxEvent,
     SandboxSession,
     StrayPayment,
+    Voucher,
+    VoucherBatch,
+    VoucherRedemption,
 )
 from marketplace.billing.services import find_pack_warnings
 from portal.kernel.clock import utc_now
@@ -141,3 +144,23 @@ class SandboxEventAdmin(ViewOnlyAdmin):
 @admin.register(DocumentCounter)
 class DocumentCounterAdmin(ViewOnlyAdmin):
     list_display = ("series", "year", "last_number")
+
+
+@admin.register(VoucherBatch)
+class VoucherBatchAdmin(ViewOnlyAdmin):
+    list_display = ("name", "millitokens", "uses_per_code", "redeemable_until", "withdrawn_at")
+    search_fields = ("public_id", "name")
+
+
+@admin.register(Voucher)
+class VoucherAdmin(ViewOnlyAdmin):
+    list_display = ("public_id", "batch", "uses", "most_uses")
+    list_select_related = ("batch",)
+    search_fields = ("public_id", "batch__name")
+
+
+@admin.register(VoucherRedemption)
+class VoucherRedemptionAdmin(ViewOnlyAdmin):
+    list_display = ("voucher", "organisation", "redeemed_by", "redeemed_at")
+    list_select_related = ("voucher", "organisation", "redeemed_by")
+    search_fields = ("voucher__public_id", "organisation__name")

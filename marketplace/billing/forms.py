@@ -123,3 +123,13 @@ class SandboxForm(forms.Form):
         super().__init__(*args, **kwargs)
         if self.is_bound and self.data.get("action") != "delay":
             self.fields["seconds"].required = False
+
+
+class VoucherForm(forms.Form):
+    """A code as it was handed out; spaces, hyphens and small letters don't matter."""
+
+    code = forms.CharField(
+        label=_("Voucher code"),
+        max_length=60,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters"}),
+    )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django.utils.translation import gettext
 
 from accounts.models import Organisation, User
@@ -21,6 +21,7 @@ from marketplace.billing.models import (
     RequestState,
     StrayKind,
     StrayPayment,
+    VoucherBatch,
 )
 from marketplace.billing.models.orders import MISMATCH
 from marketplace.billing.offers import Offer, make_offer
@@ -206,3 +207,18 @@ def list_stuck_events(*, now: datetime, late_by: timedelta) -> QuerySet[InboxEve
         .exclude(state=InboxState.PROCESSING, leased_until__gte=now)
         .order_by("received_at")
     )
+
+
+def list_voucher_batches() -> QuerySet[VoucherBatch]:
+    """For staff, the newest first; with ``codes``, ``uses`` and ``most_uses`` of each."""
+    return VoucherBatch.objects.annotate(
+        codes=Count("vouchers"), uses=Sum("vouchers__uses"), most_uses=Sum("vouchers__most_uses")
+    ).order_by("-created_at", "-id")
+
+
+def get_voucher_batch(public_id: str) -> VoucherBatch:
+    """For staff; raises NotFound."""
+    batch = VoucherBatch.objects.filter(public_id=public_id).first()
+    if batch is None:
+        raise NotFound
+    return batch

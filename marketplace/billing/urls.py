@@ -11,6 +11,7 @@ from marketplace.billing.views import (
     sandbox,
     sandbox_staff,
     statements,
+    vouchers,
     webhooks,
 )
 
@@ -37,6 +38,7 @@ urlpatterns = [
     path(_STATEMENT, statements.statement_page, name="statement"),
     path(f"{_STATEMENT}pdf/", statements.statement_pdf, name="statement_pdf"),
     path(f"{_STATEMENT}csv/", statements.statement_csv, name="statement_csv"),
+    path("o/<slug:organisation>/voucher/", vouchers.redeem, name="redeem_voucher"),
     path("sandbox/pay/<str:session>/", sandbox.pay_page, name="sandbox_pay"),
     path("sandbox/payments/<str:session>/", sandbox_staff.payment_page, name="sandbox_payment"),
     path("webhooks/payments/<slug:provider>/", webhooks.inbox, name="inbox"),

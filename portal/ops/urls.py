@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.ops import books, home, reconciliation, refunds, reviews
+from portal.ops import books, home, reconciliation, refunds, reviews, vouchers
 
 app_name = "ops"
 
@@ -17,6 +17,8 @@ urlpatterns = [
     path("ops/reconciliation/runs/", reconciliation.runs, name="runs"),
     path("ops/reconciliation/runs/<str:run>/", reconciliation.run_detail, name="run"),
     path("ops/reconciliation/findings/<str:finding>/", reconciliation.finding, name="finding"),
+    path("ops/vouchers/", vouchers.voucher_list, name="vouchers"),
+    path("ops/vouchers/<str:batch>/withdraw/", vouchers.withdraw, name="withdraw_vouchers"),
     path("ops/wallets/<int:wallet>/", books.wallet, name="wallet"),
     path("ops/transactions/<str:transaction>/", books.transaction, name="transaction"),
     path("ops/calls/<str:call>/", books.call, name="call"),

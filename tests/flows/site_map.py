@@ -116,7 +116,7 @@ SITE_MAP: dict[str, Entry] = {
         Role.BILLING,
         """
         web:proof billing:buy billing:orders billing:order billing:documents billing:document
-        billing:statements billing:statement partners:earnings
+        billing:statements billing:statement billing:redeem_voucher partners:earnings
         """,
     ),
     **_entries(
@@ -151,11 +151,11 @@ SITE_MAP: dict[str, Entry] = {
         Kind.PAGE,
         Caller.STAFF,
         """
-        ops:home ops:reviews ops:review ops:findings ops:finding ops:runs ops:run
+        ops:home ops:vouchers ops:reviews ops:review ops:findings ops:finding ops:runs ops:run
         ops:wallet ops:transaction ops:call ops:order
         """,
     ),
-    **_entries(Kind.ACTION, Caller.STAFF, "ops:run_now"),
+    **_entries(Kind.ACTION, Caller.STAFF, "ops:run_now ops:withdraw_vouchers"),
 }
 
 

@@ -175,6 +175,7 @@ def test_staff_pages_do_not_exist_for_others(initech: Tenant) -> None:
     kwargs = {
         "review": initech.review.public_id,
         "run": "run_x",
+        "batch": "vba_x",
         "finding": "fnd_x",
         "wallet": wallet.pk,
         "transaction": Transaction.objects.get(

@@ -1,5 +1,5 @@
 """Packs, orders, attempts to pay, the inbox of payment events, strays, refunds, disputes,
-documents, the sandbox.
+documents, vouchers, the sandbox.
 
 Money is an integer in the currency's minor unit. Tokens are millitokens.
 """
@@ -36,6 +36,7 @@ from marketplace.billing.models.sandbox import (
     SandboxState,
 )
 from marketplace.billing.models.strays import StrayKind, StrayPayment
+from marketplace.billing.models.vouchers import Voucher, VoucherBatch, VoucherRedemption
 
 __all__ = [
     "CREDITED_ORDER_STATUSES",
@@ -68,4 +69,7 @@ __all__ = [
     "SandboxState",
     "StrayKind",
     "StrayPayment",
+    "Voucher",
+    "VoucherBatch",
+    "VoucherRedemption",
 ]

@@ -40,6 +40,14 @@ from marketplace.billing.services.reversing import (
 )
 from marketplace.billing.services.settlement import place_payment, settle_order
 from marketplace.billing.services.sweeping import SweepResult, sweep_orders
+from marketplace.billing.services.vouchers import (
+    VoucherBatchRejected,
+    VoucherRefused,
+    create_vouchers,
+    list_voucher_scopes,
+    redeem_voucher,
+    withdraw_vouchers,
+)
 
 __all__ = [
     "AnotherPersonNeeded",
@@ -57,9 +65,12 @@ __all__ = [
     "SweepResult",
     "TooManyOpenOrders",
     "UnknownPayment",
+    "VoucherBatchRejected",
+    "VoucherRefused",
     "approve_refund",
     "cancel_order",
     "create_pack",
+    "create_vouchers",
     "decline_refund",
     "drive_event",
     "drive_inbox",
@@ -68,11 +79,13 @@ __all__ = [
     "find_uncredited_orders",
     "find_unknown_payments",
     "issue_credit_note",
+    "list_voucher_scopes",
     "mail_due_documents",
     "needs_two",
     "open_payment",
     "place_payment",
     "receive_event",
+    "redeem_voucher",
     "request_refund",
     "send_due_refunds",
     "send_refund",
@@ -81,4 +94,5 @@ __all__ = [
     "start_checkout",
     "sweep_orders",
     "sweep_reversals",
+    "withdraw_vouchers",
 ]
