@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from accounts.models import Organisation
-from accounts.services import SYSTEM_ACTOR, update_organisation
+from accounts.services import SYSTEM_ACTOR, rotate_api_key, update_organisation
 from marketplace.catalog.models import Service
-from marketplace.ledger.models import Limit, Wallet
+from marketplace.ledger.models import Hold, HoldState, Limit, Wallet
 from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Finding
 from portal.kernel.clock import utc_now
@@ -118,7 +118,7 @@ def test_a_change_of_zones_raises_nothing_and_a_period_long_past_is_still_seen(
     assert look(began + timedelta(days=150)) == {(3, f"limit:{first.subject}:{first.pk}:period")}
 
 
-def test_calls_that_are_running_while_a_key_has_a_cap_are_counted(
+def test_calls_that_run_or_failed_or_were_declined_raise_nothing(
     acme: Organisation, rhine_service: Service
 ) -> None:
     give_tokens(acme)
@@ -126,4 +126,19 @@ def test_calls_that_are_running_while_a_key_has_a_cap_are_counted(
     for key in (capped, free):
         open_call(key, rhine_service)
         make_call(key, rhine_service, status="failed")
+    with pytest.raises(AssertionError, match="limit_exceeded"):
+        open_call(make_key(acme, cap_millitokens=1)[1], rhine_service)
+    assert Hold.objects.filter(state=HoldState.DECLINED).exists()
+    assert look() == set()
+
+
+def test_keys_of_one_line_count_together(acme: Organisation, rhine_service: Service) -> None:
+    give_tokens(acme)
+    first, old = make_key(acme, cap_millitokens=10**9)
+    _second, new = rotate_api_key(
+        key=first, grace=timedelta(days=1), actor=SYSTEM_ACTOR, now=utc_now()
+    )
+    for key in (old, new):
+        make_call(key, rhine_service)
+    assert Limit.objects.count() == 1
     assert look() == set()
