@@ -18,6 +18,7 @@ from marketplace.billing.services.comparing import (
     find_unknown_payments,
 )
 from marketplace.billing.services.document_mail import mail_due_documents
+from marketplace.billing.services.comparing_reversals import ReversalApart, find_reversals_apart
 from marketplace.billing.services.documents import issue_credit_note
 from marketplace.billing.services.inbox import Reception, drive_event, drive_inbox, receive_event
 from marketplace.billing.services.packs import PackRejected, create_pack, find_pack_warnings
@@ -62,6 +63,7 @@ __all__ = [
     "RefundChanged",
     "RefundDecided",
     "RefundNotPossible",
+    "ReversalApart",
     "SweepResult",
     "TooManyOpenOrders",
     "UnknownPayment",
@@ -76,6 +78,7 @@ __all__ = [
     "drive_inbox",
     "find_disputed_orders",
     "find_pack_warnings",
+    "find_reversals_apart",
     "find_uncredited_orders",
     "find_unknown_payments",
     "issue_credit_note",

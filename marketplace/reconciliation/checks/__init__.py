@@ -11,6 +11,7 @@ from marketplace.reconciliation.checks.overdue import OVERDUE_HOLDS, OVERDUE_LOT
 from marketplace.reconciliation.checks.payments import AGREED_PAYMENTS, PAID_ORDERS, PLACED_PAYMENTS
 from marketplace.reconciliation.checks.rating import RATING
 from marketplace.reconciliation.checks.repeats import REPEATS
+from marketplace.reconciliation.checks.reversals import REVERSALS
 from marketplace.reconciliation.checks.totals import TOTALS
 from marketplace.reconciliation.checks.usage import CHARGES, EVENTS
 from marketplace.reconciliation.checks.wallets import CHAIN, POSTED
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     PAID_ORDERS,
     PLACED_PAYMENTS,
     AGREED_PAYMENTS,
+    REVERSALS,
     STUCK_EVENTS,
     GUARDS,
     DOUBTS,

@@ -29,6 +29,21 @@ FROM (
 GROUP BY a.unit HAVING SUM(sides.amount) <> 0
 """
 
+# What the operator paid or gave away is never the tenant's debt, nor is a provider's share; of
+# tokens that were used up only the money is lost.
+_NEVER = {
+    ("wallet", "suspense"),
+    ("promotion", "receivable"),
+    ("promotion", "discount"),
+    ("promotion", "promotion"),
+    ("receivable", "discount"),
+    ("receivable", "promotion"),
+    ("discount", "receivable"),
+    ("discount", "promotion"),
+    ("payable", "receivable"),
+    ("commission", "receivable"),
+    ("suspense", "receivable"),
+}
 # Which accounts each kind of transaction moves tokens between; what is not here has no business
 # in the books. An adjustment or payout moves no wallet.
 _SHAPES = {
@@ -36,17 +51,20 @@ _SHAPES = {
     "grant": (("promotion", "discount", "clearing", "suspense"), ("wallet",)),
     "capture": (("wallet", "promotion"), ("payable", "commission", "suspense")),
     "expiry": (("wallet",), ("breakage",)),
-    "refund": (("wallet",), ("clearing", "discount", "promotion")),
-    "chargeback": (("wallet", "receivable"), ("clearing", "discount", "promotion")),
-    "reversal": (("payable", "commission", "suspense"), ("wallet", "promotion")),
+    # What goes back beyond the tokens that are left is the operator's cost, or the tenant's debt.
+    "refund": (("wallet", "promotion"), ("clearing", "discount", "promotion")),
+    "chargeback": (("wallet", "receivable", "promotion"), ("clearing", "discount", "promotion")),
+    "reversal": (
+        ("payable", "commission", "suspense", "clearing", "discount", "promotion"),
+        ("wallet", "promotion", "receivable"),
+    ),
 }
 _KNOWN_SHAPES = ", ".join(
     f"'{kind}:{debit}:{credit}'"
     for kind, (debits, credits) in _SHAPES.items()
     for debit in debits
     for credit in credits
-    # What the operator paid (promotion) is never the tenant's debt, nor the other way round.
-    if (debit, credit) not in {("wallet", "suspense"), ("promotion", "receivable")}
+    if (debit, credit) not in _NEVER
 )
 _ODD_ENTRIES = f"""
 SELECT 'entry:' || COALESCE(t.public_id, '') || '/' || e.line AS subject,
@@ -103,7 +121,7 @@ SELECT 'transaction:' || t.public_id AS subject,
 FROM given JOIN ledger_transaction t ON t.id = given.reverses_id
 LEFT JOIN taken ON taken.transaction_id = given.reverses_id
      AND taken.payer = given.payer AND taken.payee = given.payee
-WHERE t.kind <> 'capture' OR given.amount > COALESCE(taken.amount, 0)
+WHERE t.kind NOT IN ('capture', 'refund', 'chargeback') OR given.amount > COALESCE(taken.amount, 0)
 UNION ALL
 SELECT 'transaction:' || t.public_id, 0, NULL, t.kind, MAX(r.reversal_no), COUNT(*)
 FROM ledger_transaction t JOIN ledger_transaction r ON r.reverses_id = t.id
