@@ -78,6 +78,10 @@ class StripeApi:
         self.requests: list[Request] = []
         self._kept: dict[str, tuple[dict[str, Any], Answer]] = {}
 
+    def forget_keys(self) -> None:
+        """As Stripe does after a day: what comes under an old key is done anew."""
+        self._kept.clear()
+
     def has_kept(self, request: Request) -> bool:
         return request.method == "POST" and request.headers["idempotency-key"] in self._kept
 

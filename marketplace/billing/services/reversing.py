@@ -128,6 +128,9 @@ def follow_in_ledger(*, order: Order, now: datetime) -> None:
 def _note_refunds(order: Order, refunds: Iterable[ProviderRefund], *, now: datetime) -> None:
     for told in refunds:
         request = order.refund_requests.filter(public_id=told.request_id).first()
+        # A second one that names the same request was not made by us.
+        if order.refunds.filter(request=request).exclude(refund_id=told.refund_id).exists():
+            request = None
         row, _ = Refund.objects.get_or_create(
             order=order,
             refund_id=told.refund_id,

@@ -90,14 +90,19 @@ class StripeProvider:
         return read_session(expired)
 
     def send_refund(self, refund: RefundOrder) -> ProviderRefund:
-        """A 5xx is handled as for sessions."""
+        """A 5xx is handled as for sessions.
+
+        It is looked for before, too: keys are forgotten after a day, and a call whose answer was
+        lost may be repeated later than that.
+        """
+        if sent := self._find_refund(refund):
+            return sent
         for key in _list_keys(refund.request_id):
             try:
                 return self._refund(refund, key)
             except StripeFailed as failure:
-                for made in self._list_refunds(refund.payment_id):
-                    if made.request_id == refund.request_id:
-                        return made
+                if sent := self._find_refund(refund):
+                    return sent
                 if not failure.is_replay:
                     raise
         raise PaymentOutcomeUnknown
@@ -157,6 +162,12 @@ class StripeProvider:
                 {"idempotency_key": key},
             )
         return read_refund(made)
+
+    def _find_refund(self, refund: RefundOrder) -> ProviderRefund | None:
+        for sent in self._list_refunds(refund.payment_id):
+            if sent.request_id == refund.request_id:
+                return sent
+        return None
 
     def _list_refunds(self, payment_id: str) -> list[ProviderRefund]:
         with asking():
