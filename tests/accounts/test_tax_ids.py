@@ -80,9 +80,14 @@ def test_settings_keep_the_id_clean_and_refuse_a_wrong_one(acme: Organisation, a
 @pytest.mark.django_db
 def test_the_country_is_checked_against_the_id_that_stands(acme: Organisation) -> None:
     Organisation.objects.update(tax_id="old words", country="GB")
-    update = {"organisation": acme, "actor": SYSTEM_ACTOR, "now": utc_now()}
-    accounts.update_organisation(changes={"name": "Acme"}, **update)
+
+    def change(**changes: str) -> None:
+        accounts.update_organisation(
+            organisation=acme, changes=changes, actor=SYSTEM_ACTOR, now=utc_now()
+        )
+
+    change(name="Acme")
     with pytest.raises(Rejected):
-        accounts.update_organisation(changes={"country": "DE"}, **update)
+        change(country="DE")
     acme.refresh_from_db()
     assert (acme.name, acme.country, acme.tax_id) == ("Acme", "GB", "old words")

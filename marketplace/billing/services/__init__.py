@@ -17,8 +17,8 @@ from marketplace.billing.services.comparing import (
     find_uncredited_orders,
     find_unknown_payments,
 )
-from marketplace.billing.services.document_mail import mail_due_documents
 from marketplace.billing.services.comparing_reversals import ReversalApart, find_reversals_apart
+from marketplace.billing.services.document_mail import mail_due_documents
 from marketplace.billing.services.documents import issue_credit_note
 from marketplace.billing.services.inbox import Reception, drive_event, drive_inbox, receive_event
 from marketplace.billing.services.packs import PackRejected, create_pack, find_pack_warnings
