@@ -9,7 +9,8 @@ Params by kind (amounts are integers: millitokens, or minor units of ``currency`
 - ``order_failed``: ``order``, ``pack``, ``amount_minor``, ``currency``
 - ``top_up_paid``: ``order``, ``millitokens``, ``amount_minor``, ``currency``
 - ``top_up_failed``: ``order``, ``amount_minor``, ``currency``
-- ``refund_decided``: ``order``, ``pack``, ``granted`` (bool), ``amount_minor``, ``currency``
+- ``refund_decided``: ``order``, ``pack``, ``amount_minor``, ``currency``, and as ``outcome``
+  ``approved``, ``declined`` or ``failed`` (the payment provider will never send it)
 """
 
 from collections.abc import Callable
@@ -148,12 +149,23 @@ def _order_failed(notice: Notice) -> NoticeWords:
 
 def _refund_decided(notice: Notice) -> NoticeWords:
     figures = {"pack": notice.params["pack"], "amount": _money(notice)}
-    if notice.params["granted"]:
-        title = gettext("Refund granted: %(amount)s for %(pack)s")
-        text = gettext("The amount goes back the way it was paid. The unused tokens are withdrawn.")
-    else:
-        title = gettext("Refund of %(amount)s for %(pack)s declined")
-        text = gettext("The order says why. Your tokens stay as they are.")
+    title, text = {
+        "approved": (
+            gettext("Refund approved: %(amount)s for %(pack)s"),
+            gettext("The money goes to the card or account that paid."),
+        ),
+        "declined": (
+            gettext("Refund of %(amount)s for %(pack)s declined"),
+            gettext("The order says why. The tokens that were set aside are back in your wallet."),
+        ),
+        "failed": (
+            gettext("Refund of %(amount)s for %(pack)s failed"),
+            gettext(
+                "The payment provider did not send the money. The tokens that were set aside are"
+                " back in your wallet."
+            ),
+        ),
+    }[notice.params["outcome"]]
     return NoticeWords(title % figures, text, _order_url(notice))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts import services as accounts
 from accounts.models import (
@@ -143,7 +144,7 @@ EVERYTHING = {
     NoticeKind.TOP_UP_FAILED: ORDER,
     NoticeKind.ORDER_PAID: ORDER,
     NoticeKind.ORDER_FAILED: ORDER,
-    NoticeKind.REFUND_DECIDED: {**ORDER, "granted": True},
+    NoticeKind.REFUND_DECIDED: {**ORDER, "outcome": "approved"},
 }
 
 
@@ -160,6 +161,14 @@ def test_every_kind_has_words_and_leads_somewhere(
     heading = inbox[inbox.index("<h2>") : inbox.index("</h2>")]
     assert 'href="/o/acme/' in heading
     assert heading not in chinese
+
+
+@pytest.mark.parametrize("outcome", ["approved", "declined", "failed"])
+def test_a_refund_ends_in_one_of_three_ways(acme: Organisation, ada: User, outcome: str) -> None:
+    tell(acme, kind=NoticeKind.REFUND_DECIDED, params={**ORDER, "outcome": outcome})
+    page = page_of(ada)
+    assert f"Refund {outcome}" in page or f"Refund of $50.00 for Team {outcome}" in page
+    assert ("back in your wallet" in page) is (outcome != "approved")
 
 
 def test_dates_are_the_organisations(acme: Organisation, ada: User) -> None:
@@ -216,6 +225,17 @@ def test_long_inboxes_have_pages(acme: Organisation, ada: User) -> None:
     older = browser.get(INBOX + first.context["page"].older_url).content.decode()
     assert "Pack-01" in older
     assert "Pack-02" not in older
+
+
+def test_a_long_inbox_asks_no_more_often(acme: Organisation, ada: User) -> None:
+    browser, counts = signed_in(ada), []
+    for number in range(20):
+        tell(acme, f"order:{number}")
+        follow(acme, low() if number % 2 else [])
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(INBOX)
+        counts.append(len(queries))
+    assert max(counts) == counts[1] <= 15
 
 
 def test_a_cause_is_told_when_it_begins_gets_worse_and_begins_anew(
