@@ -8,6 +8,7 @@ from django.db.models import F
 
 from accounts.models import Organisation, User
 from accounts.services import SYSTEM_ACTOR
+from marketplace.billing.models import Order
 from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Freeze, Wallet
 from marketplace.partners.models import Intake
@@ -149,6 +150,17 @@ def test_a_freeze_in_the_name_of_staff_that_nobody_put_is_seen(busy: Wallet) -> 
     assert look() - before == {(1, subject)}
     run_once()
     assert not Finding.objects.get(subject=subject).froze_wallet
+
+
+# Orders
+
+
+@pytest.mark.parametrize("status", ["draft", "pending", "processing", "expired", "failed"])
+def test_an_order_that_was_paid_and_says_otherwise_is_seen(busy: Wallet, status: str) -> None:
+    before = look()
+    order = Order.objects.filter(status="paid").order_by("pk")[0]
+    lose("UPDATE billing_order SET status = '{status}' WHERE id = {pk}", status=status, pk=order.pk)
+    assert look() - before == {(14, f"order:{order.public_id}")}
 
 
 # Counts of what providers reported

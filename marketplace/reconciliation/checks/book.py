@@ -1,7 +1,5 @@
 """Check 5: the whole book balances; every transaction is whole and of a known shape."""
 
-from datetime import timedelta
-
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
 
@@ -13,9 +11,7 @@ from marketplace.reconciliation.checks.base import (
     count_rows,
     find_differences,
 )
-
-# How far the clocks of machines may lie apart before a time is in the future.
-_CLOCKS_DIFFER = timedelta(minutes=5)
+from marketplace.reconciliation.clocks import CLOCKS_DIFFER
 
 # One row moves one amount, so a unit can only be out of balance when an entry joins two units.
 _UNIT_SUMS = """
@@ -134,7 +130,7 @@ def _examine_book(cursor: CursorWrapper, scope: Scope) -> Examined:
     floor = scope.after("ledger_transaction")
     differences = [
         *find_differences(cursor, _ODD_ENTRIES, [floor]),
-        *find_differences(cursor, _LINES, [floor, floor, scope.now + _CLOCKS_DIFFER]),
+        *find_differences(cursor, _LINES, [floor, floor, scope.now + CLOCKS_DIFFER]),
         *find_differences(cursor, _REVERSALS, [floor, floor]),
     ]
     if scope.since is None:

@@ -8,6 +8,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.billing import services as billing
+from marketplace.billing.models import CREDITED_ORDER_STATUSES
 from marketplace.ledger.models import Lot
 from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined, Scope
 from marketplace.reconciliation.models import Finding, FindingState
@@ -35,11 +36,12 @@ JOIN accounts_organisation org ON org.id = o.organisation_id
 JOIN ledger_lot l ON l.reference = 'order:' || o.public_id
 JOIN ledger_wallet w ON w.id = l.wallet_id
 WHERE o.paid_at IS NULL
+   OR o.status NOT IN ({credited})
    OR w.owner_key <> org.public_id
    OR (l.kind = 'paid' AND (l.face_millitokens <> o.paid_millitokens
                             OR l.paid_minor <> o.amount_minor OR l.currency <> o.currency))
    OR (l.kind = 'bonus' AND l.face_millitokens <> o.bonus_millitokens)
-"""
+""".replace("{credited}", ", ".join(f"'{status}'" for status in CREDITED_ORDER_STATUSES))
 
 # What staff have resolved (not a rule) is not brought up again.
 _DECIDED = """
