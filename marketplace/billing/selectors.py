@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils.translation import gettext
 
 from accounts.models import Organisation, User
@@ -111,8 +111,10 @@ def list_surplus_payments(*, order: Order) -> QuerySet[StrayPayment]:
 
 def has_money_back(*, order: Order) -> bool:
     """Whether anything was asked, given or taken back of an order."""
-    told = (order.refund_requests, order.refunds, order.disputes)
-    return any(rows.exists() for rows in told)
+    told = (
+        Q(refund_requests__isnull=False) | Q(refunds__isnull=False) | Q(disputes__isnull=False)
+    )
+    return Order.objects.filter(told, pk=order.pk).exists()
 
 
 def list_refund_requests(*, waiting: bool) -> QuerySet[RefundRequest]:

@@ -170,12 +170,12 @@ class Unspent:
 
 def get_unspent(*, reference: str) -> Unspent | None:
     """None when nothing was bought under the reference."""
-    lots = {lot.kind: lot for lot in Lot.objects.filter(reference=reference)}
+    found = Lot.objects.filter(reference=reference).select_related("wallet")
+    lots = {lot.kind: lot for lot in found}
     paid, bonus = lots.get(LotKind.PAID), lots.get(LotKind.BONUS)
     if paid is None:
         return None
-    wallet = Wallet.objects.get(pk=paid.wallet_id)
-    free = wallet.posted_millitokens - wallet.held_millitokens
+    free = paid.wallet.posted_millitokens - paid.wallet.held_millitokens
     left = min(paid.remaining_millitokens, free)
     return Unspent(
         paid.face_millitokens,

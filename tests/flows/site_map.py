@@ -116,7 +116,7 @@ SITE_MAP: dict[str, Entry] = {
         Role.BILLING,
         """
         web:proof billing:buy billing:orders billing:order billing:documents billing:document
-        billing:statements billing:statement billing:redeem_voucher partners:earnings
+        billing:refund billing:statements billing:statement billing:redeem_voucher partners:earnings
         """,
     ),
     **_entries(
@@ -152,7 +152,8 @@ SITE_MAP: dict[str, Entry] = {
         Caller.STAFF,
         """
         ops:home ops:vouchers ops:reviews ops:review ops:findings ops:finding ops:runs ops:run
-        ops:wallet ops:transaction ops:call ops:order
+        ops:wallet ops:transaction ops:call ops:order ops:refunds ops:refund
+        billing:sandbox_payment
         """,
     ),
     **_entries(Kind.ACTION, Caller.STAFF, "ops:run_now ops:withdraw_vouchers"),

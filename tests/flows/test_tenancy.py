@@ -183,6 +183,8 @@ def test_staff_pages_do_not_exist_for_others(initech: Tenant) -> None:
         ).public_id,
         "call": initech.call.public_id,
         "order": initech.paid.public_id,
+        "refund": "rfq_x",
+        "session": initech.paid.provider_session_id,
     }
     paths = [
         reverse(route.name, kwargs={name: kwargs[name] for name in route.arguments})

@@ -20,6 +20,7 @@ from tests.market import give_tokens, make_call
 from tests.partners.cast import PRICES, make_live_service
 
 INVITATION_TOKEN = "an-invitation-to-{slug}"
+OF_PAID_ORDERS = {"billing:receipt", "billing:refund"}
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,12 @@ class Tenant:
             "service": self.service.public_id if partners else self.service.slug,
             "key": (self.provider_key if partners else self.key).public_id,
             "call": self.call.public_id,
-            "order": (self.paid if name == "billing:receipt" else self.waiting).public_id,
+            "order": (self.paid if name in OF_PAID_ORDERS else self.waiting).public_id,
             "month": f"{utc_now():%Y-%m}",
             "document": self.paid.documents.get().public_id,
-            "session": self.session.session_id,
+            "session": self.paid.provider_session_id or ""
+            if name == "billing:sandbox_payment"
+            else self.session.session_id,
             "invitation": self.invitation.public_id,
             "member": self.member.public_id,
             "review": self.review.public_id,
@@ -92,7 +95,7 @@ def make_tenant(name: str, *, pack: Pack, model: AIModel) -> Tenant:
         call=make_call(secret, service),
         waiting=waiting,
         session=session,
-        paid=_buy(organisation, pack, f"{stem}-paid"),
+        paid=buy(organisation, pack, f"{stem}-paid"),
         invitation=_invite(organisation, owner),
         provider=provider,
         service=service,
@@ -119,7 +122,7 @@ def _submit_draft(provider: Provider, model: AIModel) -> tuple[Service, ServiceR
     )
 
 
-def _buy(organisation: Organisation, pack: Pack, key: str) -> Order:
+def buy(organisation: Organisation, pack: Pack, key: str) -> Order:
     order, session = open_order(organisation, pack, key=key)
     for event in pay(session):
         body, headers = signed(event)
