@@ -193,7 +193,9 @@ def cancel_order(*, order: Order, actor: Actor, now: datetime) -> Order:
 def _refuse_debtors(organisation: Organisation) -> None:
     """Who owes buys nothing: the new tokens would be frozen with the others."""
     if ledger_selectors.get_debt(owner_key=organisation.public_id, unit=PURCHASE_UNIT):
-        raise DebtOutstanding
+        raise DebtOutstanding(
+            _("Your bank took back a payment. Please settle it first. Nothing was charged.")
+        )
 
 
 def _blocking_reason(credited: bool) -> object:

@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from accounts import services as accounts
 from accounts.models import User
@@ -68,9 +69,14 @@ def request_refund(
         locked = attempts.lock_order(order.pk)
         quote = quote_refund(order=locked, now=now)
         if quote.refusal:
-            raise RefundNotPossible(data={"reason": quote.refusal})
+            raise RefundNotPossible(
+                _("This order cannot be refunded now. Nothing was changed."),
+                data={"reason": quote.refusal},
+            )
         if quote.amount_minor != expected_minor:
-            raise RefundChanged
+            raise RefundChanged(
+                _("What can be refunded has changed since it was shown. Please look again.")
+            )
         request = RefundRequest.objects.create(
             order=locked,
             requested_by=user,
@@ -93,7 +99,9 @@ def approve_refund(*, request: RefundRequest, user: User, actor: Actor, now: dat
     with transaction.atomic(durable=True):
         locked = _lock_request(request, RequestState.REQUESTED)
         if user.pk in (locked.requested_by_id, locked.seconded_by_id):
-            raise AnotherPersonNeeded
+            raise AnotherPersonNeeded(
+                _("Another person has to agree to this refund. Nothing was changed.")
+            )
         if needs_two(locked) and locked.seconded_by_id is None:
             locked.seconded_by = user
             locked.save(update_fields=["seconded_by"])
@@ -189,7 +197,7 @@ def _lock_request(request: RefundRequest, state: RequestState) -> RefundRequest:
     locked = order.refund_requests.get(pk=request.pk)
     locked.order = order
     if locked.state != state:
-        raise RefundDecided
+        raise RefundDecided(_("This refund was decided already. Nothing was changed."))
     return locked
 
 
