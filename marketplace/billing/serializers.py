@@ -76,7 +76,8 @@ class OrderSerializer(serializers.Serializer):
 
     @extend_schema_field({"type": ["string", "null"], "description": "Its invoice's number."})
     def get_receipt(self, order: Order) -> str | None:
-        return order.invoice.label if order.invoice else None
+        invoice = order.invoice
+        return invoice.label if invoice else None
 
     @extend_schema_field(
         {"type": ["string", "null"], "description": "Where a person pays; null once closed."}
