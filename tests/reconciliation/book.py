@@ -1,12 +1,14 @@
 """A busy, healthy book, and a hand that writes past every guard."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
 from accounts.models import Organisation
+from accounts.services import SYSTEM_ACTOR
+from marketplace.billing import services as billing
 from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Wallet
 from marketplace.reconciliation import services
@@ -36,6 +38,22 @@ def grant(owner: Organisation, face: int, *, reference: str, **more: Any) -> Non
         "now": utc_now(),
     }
     ledger.grant_lot(**(terms | more))
+
+
+def give(owner: Organisation, millitokens: int = 10**9, **terms: Any) -> None:
+    """By a voucher, as staff hand them out: so the grant has its cause."""
+    now, user = utc_now(), owner.memberships.order_by("pk")[0].user
+    _batch, [code] = billing.create_vouchers(
+        name="Fair",
+        codes=1,
+        millitokens=millitokens,
+        redeemable_until=now + timedelta(days=1),
+        user=user,
+        actor=SYSTEM_ACTOR,
+        now=now,
+        **terms,
+    )
+    billing.redeem_voucher(organisation=owner, user=user, code=code, actor=SYSTEM_ACTOR, now=now)
 
 
 def raise_posted(wallet: Wallet, by: int = 5) -> None:

@@ -4,20 +4,24 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from accounts.models import Organisation
+from marketplace.billing import services as billing
+from marketplace.billing.models import Attempt, Order
 from marketplace.catalog.models import Service
 from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Transaction, Wallet
 from marketplace.metering import services as metering
 from marketplace.metering.commands import CloseCall, OpenedCall
 from portal.kernel.clock import utc_now
+from portal.web.join import grant_trial
 from tests.api.client import ApiClient
 from tests.billing.shop import deliver, make_pack, open_order, pay
 from tests.cast import make_key
-from tests.market import give_tokens, make_call, open_call
+from tests.market import make_call, open_call
 from tests.partners.usage_events import event, outcomes, place_holds, report
-from tests.reconciliation.book import grant
+from tests.reconciliation.book import give, grant
 
 
 @pytest.fixture
@@ -27,8 +31,8 @@ def key(committed_db: Any, acme: Organisation) -> str:
 
 @pytest.fixture
 def book(acme: Organisation, key: str, rhine_service: Service) -> Wallet:
-    """acme's wallet after a grant, two calls, one failure and one call that still runs."""
-    give_tokens(acme)
+    """acme's wallet after its trial, two calls, one failure and one call that still runs."""
+    welcome(acme, 1_000_000)
     make_call(key, rhine_service)
     make_call(key, rhine_service, prompt_tokens=7, completion_tokens=3)
     make_call(key, rhine_service, status="failed")
@@ -45,19 +49,22 @@ def busy(
     rhine_service: Service,
     rhine_api: ApiClient,
 ) -> Wallet:
-    """And an order, a cap, a scoped wallet, test tokens, an expired lot, direct calls, a reversal,
-    a late charge, a call beyond its hold, an adjustment, and another tenant."""
+    """And orders, a cap, a scoped wallet, a voucher, test tokens, an expired lot, direct calls, a
+    reversal, a late charge, a call beyond its hold, a payment that waited for its order, and
+    another tenant."""
     now = utc_now()
     _order, session = open_order(acme, make_pack())
     deliver(*pay(session))
     capped = make_key(acme, cap_millitokens=10**9, cap_period="month")[1]
     make_call(capped, rhine_service)
     open_call(capped, rhine_service)
-    grant(acme, 700_000, scope=f"service:{rhine_service.public_id}", reference="scoped")
-    make_call(key, rhine_service, prompt_tokens=900, completion_tokens=900)
-    grant(acme, 1000, unit="test", reference="trial-of-test")
-    grant(acme, 5000, reference="short", expires_at=now + timedelta(seconds=1))
-    give_tokens(acme, 10**6, reference="long", expires_at=now + timedelta(days=90))
+    _buy_before_the_order_is_known(acme, scope=f"service:{rhine_service.public_id}")
+    give(acme, 10**6, tokens_expire_after_days=90)
+    # More than the scoped wallet has.
+    _close(open_call(key, rhine_service, completion_tokens=20_000), completion_tokens=18_000)
+    grant(acme, 1000, unit="test", reference=f"test:{acme.public_id}")
+    soon = now + timedelta(seconds=1)
+    grant(globex, 5000, unit="test", reference=f"test:{globex.public_id}", expires_at=soon)
     ledger.expire_lots(now=now + timedelta(seconds=2))
     _report_direct_calls(acme, rhine_api, rhine_service)
     first = Transaction.objects.filter(kind="capture").order_by("pk")[0]
@@ -65,25 +72,38 @@ def busy(
         transaction_id=first.public_id, idempotency_key="r1", reason="goodwill", now=utc_now()
     )
     _close_late(open_call(key, rhine_service, lasts=timedelta(microseconds=1)))
-    give_tokens(globex, 1_000_000)
+    welcome(globex, 1000)
     _close(open_call(make_key(globex)[1], rhine_service), completion_tokens=2000)
-    operator, unexplained = ("promotion", "operator"), ("suspense", "operator")
-    _adjust("there", operator, unexplained)
-    _adjust("back", unexplained, operator)
     metering.roll_up_usage(now=utc_now())
     return Wallet.objects.get(pk=book.pk)
 
 
-def _adjust(key: str, debit: tuple[str, str], credit: tuple[str, str]) -> None:
-    ledger.post_transaction(
-        kind="adjustment",
-        unit="live",
-        idempotency_scope="staff",
-        idempotency_key=key,
-        moves=[ledger.Move(debit, credit, 7)],
-        reason="a decision, and its way back",
-        now=utc_now(),
+def welcome(organisation: Organisation, tokens: int) -> None:
+    """Its trial, as for an organisation that is verified, with so many tokens and for ever."""
+    with override_settings(TRIAL_TOKENS=tokens, TRIAL_DAYS=0):
+        assert grant_trial(organisation, organisation.billing_email, utc_now())
+
+
+def _buy_before_the_order_is_known(buyer: Organisation, *, scope: str) -> None:
+    """So the payment waits in suspense, until the order turns up and takes it."""
+    pack = make_pack(
+        "small",
+        paid_millitokens=10**7,
+        bonus_millitokens=0,
+        prices={"USD": 1},
+        expires_after_days=None,
+        scope=scope,
     )
+    order, session = open_order(buyer, pack, key="small")
+    pay(session)
+    known = {"public_id": order.public_id, "provider_session_id": session.session_id}
+    Attempt.objects.filter(order=order).update(session_id="")
+    for now_known in ({"public_id": "ord_later", "provider_session_id": None}, known):
+        Order.objects.filter(pk=order.pk).update(**now_known)
+        assert billing.place_payment(
+            provider="sandbox", object_id=session.session_id, final=True, now=utc_now()
+        )
+    Attempt.objects.filter(order=order).update(session_id=session.session_id)
 
 
 def _report_direct_calls(tenant: Organisation, provider_api: ApiClient, service: Service) -> None:

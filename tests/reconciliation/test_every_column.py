@@ -28,8 +28,8 @@ ROWS = {
     "{SCOPED}": "(SELECT MAX(id) FROM ledger_wallet WHERE scope <> '')",
     "{LATEST}": "wallet_seq = (SELECT MAX(wallet_seq) FROM ledger_entry)",
     "{LONGEST}": "transaction_id = (SELECT MAX(id) FROM ledger_transaction WHERE entry_count = 3)",
-    "{PAID}": "id = (SELECT MIN(id) FROM ledger_transaction WHERE idempotency_key = 'there')",
-    "{PAID_BACK}": "id = (SELECT MIN(id) FROM ledger_transaction WHERE idempotency_key = 'back')",
+    "{PAID}": "id = (SELECT MIN(id) FROM ledger_transaction WHERE kind = 'adjustment')",
+    "{PAID_BACK}": "id = (SELECT MAX(id) FROM ledger_transaction WHERE kind = 'adjustment')",
 }
 
 CASES = """
@@ -50,7 +50,7 @@ CASES = """
 4 | UPDATE ledger_lot SET face_millitokens = face_millitokens + 1, remaining_millitokens = remaining_millitokens + 1 WHERE {ONE}
 4 | UPDATE ledger_lot SET face_millitokens = face_millitokens + 1 WHERE {ONE}
 4 | UPDATE ledger_lot SET wallet_id = {OTHER} WHERE {ONE}
-4 | UPDATE ledger_lot SET reference = 'order:ord_other' WHERE reference LIKE 'order:%'
+4 | UPDATE ledger_lot SET reference = 'order:ord_other' WHERE kind = 'bonus'
 4 | UPDATE ledger_lot SET kind = 'grant' WHERE kind = 'paid'
 4 | UPDATE ledger_lot SET granted_at = '2020-01-01 00:00:00+00:00' WHERE {ONE}
 4 | UPDATE ledger_lot SET expires_at = '2099-01-01 00:00:00+00:00' WHERE reference LIKE 'order:%'
@@ -72,7 +72,7 @@ CASES = """
 5 | UPDATE ledger_transaction SET entry_count = entry_count + 1 WHERE {CAPTURE}
 5 | UPDATE ledger_transaction SET kind = 'grant' WHERE kind = 'expiry'
 3 | UPDATE ledger_transaction SET idempotency_key = 'other' WHERE {CAPTURE}
-4 | UPDATE ledger_transaction SET idempotency_key = 'other' WHERE kind = 'purchase' AND idempotency_key LIKE 'paid:%'
+4 | UPDATE ledger_transaction SET idempotency_key = 'other' WHERE id = (SELECT MIN(id) FROM ledger_transaction WHERE idempotency_key LIKE 'paid:%')
 3 | UPDATE ledger_transaction SET recorded_at = '2020-01-01 00:00:00+00:00' WHERE {CAPTURE}
 5 | UPDATE ledger_transaction SET recorded_at = '2099-01-01 00:00:00+00:00' WHERE {CAPTURE}
 3 | UPDATE ledger_transaction SET reference = 'call:call_other' WHERE {CAPTURE}
@@ -157,7 +157,7 @@ CASES = """
 1 | INSERT INTO ledger_freeze (wallet_id, reason, frozen_at) SELECT MIN(id), 'finding:fnd_none', '2020-01-01 00:00:00+00:00' FROM ledger_wallet; UPDATE ledger_wallet SET frozen = true WHERE {WALLET}
 2 | UPDATE ledger_entry SET wallet_seq = wallet_seq + 100 WHERE wallet_seq > 5; UPDATE ledger_wallet SET seq = seq + 100 WHERE {WALLET}
 2 | UPDATE ledger_entry SET wallet_id = NULL, wallet_seq = NULL, wallet_after_millitokens = NULL WHERE {LATEST}; UPDATE ledger_wallet SET seq = seq - 1 WHERE {WALLET}
-2 | UPDATE ledger_entry SET credit_account_id = debit_account_id, wallet_after_millitokens = 0 WHERE wallet_id = (SELECT id FROM ledger_wallet WHERE unit = 'test')
+2 | UPDATE ledger_entry SET credit_account_id = debit_account_id, wallet_after_millitokens = 0 WHERE wallet_id = (SELECT MIN(id) FROM ledger_wallet WHERE unit = 'test')
 3 | UPDATE ledger_hold SET amount_millitokens = amount_millitokens - 1 WHERE {CAPTURED}
 3 | UPDATE ledger_hold SET state = 'unknown' WHERE state = 'released'
 3 | UPDATE ledger_hold SET placed_at = '2099-01-01 00:00:00+00:00' WHERE {CAPTURED}
@@ -166,12 +166,12 @@ CASES = """
 3 | UPDATE ledger_transaction SET idempotency_scope = 'other' WHERE {CAPTURE}
 3 | INSERT INTO ledger_holdlimit (hold_id, limit_id) SELECT 999, MIN(id) FROM ledger_limit
 4 | UPDATE ledger_wallet SET next_expiry_at = '2099-01-01 00:00:00+00:00' WHERE next_expiry_at IS NOT NULL
-4 | UPDATE ledger_lot SET face_millitokens = face_millitokens + 1, remaining_millitokens = remaining_millitokens + 1 WHERE reference LIKE 'long:%'; UPDATE ledger_lot SET face_millitokens = face_millitokens - 1, remaining_millitokens = remaining_millitokens - 1 WHERE {ONE}
-1 4 | DELETE FROM ledger_lot WHERE reference = 'trial-of-test'; UPDATE ledger_wallet SET posted_millitokens = 0 WHERE unit = 'test'
+4 | UPDATE ledger_lot SET face_millitokens = face_millitokens + 1, remaining_millitokens = remaining_millitokens + 1 WHERE kind = 'bonus'; UPDATE ledger_lot SET face_millitokens = face_millitokens - 1, remaining_millitokens = remaining_millitokens - 1 WHERE {ONE}
+1 4 | DELETE FROM ledger_lot WHERE reference LIKE 'test:%'; UPDATE ledger_wallet SET posted_millitokens = 0 WHERE unit = 'test'
 4 | DELETE FROM billing_order; UPDATE ledger_lot SET expires_at = NULL
 4 | UPDATE billing_order SET scope = 'modality:chat'
 4 | UPDATE ledger_account SET kind = 'discount' WHERE kind = 'clearing'
-4 | UPDATE ledger_lotburn SET lot_id = (SELECT id FROM ledger_lot WHERE reference LIKE 'long:%') WHERE {ONE}
+4 | UPDATE ledger_lotburn SET lot_id = (SELECT id FROM ledger_lot WHERE kind = 'bonus') WHERE {ONE}
 5 | UPDATE ledger_transaction SET kind = 'adjustment' WHERE kind = 'expiry'
 5 9 | UPDATE ledger_entry SET credit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'suspense') WHERE id = (SELECT MAX(id) FROM ledger_entry WHERE credit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'payable'))
 5 | UPDATE ledger_entry SET amount_millitokens = -amount_millitokens WHERE wallet_id IS NULL
@@ -180,6 +180,25 @@ CASES = """
 5 | UPDATE ledger_entry SET line = 0 WHERE line = 1 AND transaction_id IN (SELECT id FROM ledger_transaction WHERE entry_count = 2)
 5 | UPDATE ledger_entry SET line = 9 WHERE line = 3
 5 | UPDATE ledger_transaction SET kind = 'reversal', reversal_no = 1, reverses_id = (SELECT id FROM ledger_transaction WHERE {PAID}) WHERE {PAID_BACK}
+5 | UPDATE ledger_entry SET amount_millitokens = amount_millitokens + 1 WHERE transaction_id IN (SELECT id FROM ledger_transaction WHERE kind = 'adjustment')
+5 | UPDATE ledger_entry SET credit_account_id = (SELECT MIN(id) FROM ledger_account WHERE kind = 'commission') WHERE transaction_id = (SELECT id FROM ledger_transaction WHERE {PAID})
+5 | UPDATE ledger_account SET owner_key = 'stripe' WHERE kind = 'clearing'
+5 | UPDATE ledger_transaction SET reference = 'payment:pay_other' WHERE {PAID}
+5 | UPDATE ledger_transaction SET idempotency_scope = 'other' WHERE {PAID}
+5 | UPDATE ledger_transaction SET idempotency_key = 'other' WHERE {PAID}
+5 | UPDATE ledger_transaction SET kind = 'payout' WHERE {PAID}
+5 | DELETE FROM billing_straypayment
+4 | UPDATE ledger_transaction SET reference = 'lot:lot_other' WHERE kind = 'expiry'
+4 | DELETE FROM billing_voucherredemption
+4 | UPDATE billing_voucherredemption SET redeemed_at = '2020-01-01 00:00:00+00:00'
+4 | UPDATE billing_voucherredemption SET organisation_id = (SELECT MAX(id) FROM accounts_organisation)
+4 | UPDATE billing_voucherbatch SET millitokens = millitokens + 1
+4 | UPDATE billing_voucherbatch SET scope = 'modality:chat'
+4 | UPDATE billing_voucher SET public_id = 'vch_other'
+4 | UPDATE accounts_trialclaim SET claimed_at = '2020-01-01 00:00:00+00:00'
+4 | UPDATE accounts_auditevent SET after = '{"tokens": 5}' WHERE action = 'trial.granted'
+4 | UPDATE accounts_auditevent SET after = 'null' WHERE action = 'trial.granted'
+4 | UPDATE accounts_auditevent SET recorded_at = '2020-01-01 00:00:00+00:00' WHERE action = 'trial.granted'
 8 9 | DELETE FROM metering_usagecharge WHERE {ONE}; UPDATE metering_call SET cost_millitokens = cost_millitokens + 1, commission_millitokens = commission_millitokens + 1 WHERE {CHARGED}
 9 | UPDATE metering_usagecharge SET amount_millitokens = amount_millitokens + 1 WHERE {ONE}; UPDATE metering_call SET cost_millitokens = cost_millitokens + 1, commission_millitokens = commission_millitokens + 1 WHERE {CHARGED}
 9 | UPDATE metering_usagecharge SET transaction_id = NULL WHERE {ONE}

@@ -12,8 +12,8 @@ from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Finding
 from portal.kernel.clock import utc_now
 from tests.cast import make_key, make_organisation
-from tests.market import give_tokens, make_call, open_call
-from tests.reconciliation.book import inject_all
+from tests.market import make_call, open_call
+from tests.reconciliation.book import give, inject_all
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -71,7 +71,7 @@ def test_a_count_that_was_forgotten_with_its_memberships_is_seen(busy: Wallet) -
 def test_a_period_that_was_moved_is_seen(
     acme: Organisation, rhine_service: Service, period: str, days: int
 ) -> None:
-    give_tokens(acme)
+    give(acme)
     key = make_key(acme, cap_millitokens=10**9, cap_period=period)[1]
     make_call(key, rhine_service)
     assert look() == set()
@@ -92,7 +92,7 @@ def test_periods_anywhere_raise_nothing(rhine_service: Service, zone: str, perio
     """Calls over many weeks, at times near the ends of days and months, clocks changing too."""
     tenant = make_organisation("Far", timezone=zone)
     began = utc_now()
-    give_tokens(tenant)
+    give(tenant)
     key = make_key(tenant, cap_millitokens=10**9, cap_period=period)[1]
     for hours in range(1, 3400, 241):
         make_call(key, rhine_service, now=began + timedelta(hours=hours))
@@ -103,7 +103,7 @@ def test_a_change_of_zones_raises_nothing_and_a_period_long_past_is_still_seen(
     acme: Organisation, rhine_service: Service
 ) -> None:
     began = utc_now()
-    give_tokens(acme)
+    give(acme)
     key = make_key(acme, cap_millitokens=10**9, cap_period="week")[1]
     for day in range(1, 80, 3):
         zone = ("Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC")[day // 3 % 3]
@@ -121,7 +121,7 @@ def test_a_change_of_zones_raises_nothing_and_a_period_long_past_is_still_seen(
 def test_calls_that_run_or_failed_or_were_declined_raise_nothing(
     acme: Organisation, rhine_service: Service
 ) -> None:
-    give_tokens(acme)
+    give(acme)
     capped, free = make_key(acme, cap_millitokens=10**9)[1], make_key(acme, name="Free")[1]
     for key in (capped, free):
         open_call(key, rhine_service)
@@ -133,7 +133,7 @@ def test_calls_that_run_or_failed_or_were_declined_raise_nothing(
 
 
 def test_keys_of_one_line_count_together(acme: Organisation, rhine_service: Service) -> None:
-    give_tokens(acme)
+    give(acme)
     first, old = make_key(acme, cap_millitokens=10**9)
     _second, new = rotate_api_key(
         key=first, grace=timedelta(days=1), actor=SYSTEM_ACTOR, now=utc_now()

@@ -83,6 +83,18 @@ def is_frozen(acme: Organisation) -> bool:
     return Wallet.objects.filter(owner_key=acme.public_id, frozen=True).exists()
 
 
+def test_an_order_paid_just_before_a_second_was_over_raises_nothing(
+    acme: Organisation, pack: Pack
+) -> None:
+    order, session = open_order(acme, pack)
+    pay(session)
+    just_before = utc_now().replace(microsecond=999_771)
+    assert billing.settle_order(order_public_id=order.public_id, now=just_before)
+    run(2)
+    assert not Finding.objects.exists()
+    assert not is_frozen(acme)
+
+
 def test_a_healthy_shop_raises_nothing(acme: Organisation, pack: Pack, order: Order) -> None:
     """Paid, declined and paid, left open, cancelled, under way, and in another currency."""
     declined, session = open_order(acme, pack, key="declined")

@@ -42,6 +42,8 @@ def make_old() -> None:
     inject("UPDATE ledger_lot SET granted_at = %s", then)
     inject("UPDATE metering_call SET started_at = %s", then)
     inject("UPDATE metering_usageevent SET occurred_at = %s, received_at = %s", then, then)
+    inject("UPDATE accounts_trialclaim SET claimed_at = %s", then)
+    inject("UPDATE accounts_auditevent SET recorded_at = %s", then)
 
 
 def test_the_equation_opens_where_the_last_full_run_closed(
@@ -113,10 +115,10 @@ def test_a_proof_opens_where_the_entries_ended_not_the_balance(book: Wallet) -> 
 
 @pytest.mark.parametrize("column", ["opening_millitokens", "opening_seq"])
 def test_a_stored_proof_that_was_changed_is_seen(
-    book: Wallet, acme: Organisation, column: str
+    book: Wallet, key: str, rhine_service: Service, column: str
 ) -> None:
     run_once()
-    give_tokens(acme, 5000, reference="more")
+    make_call(key, rhine_service)
     run_once()
     inject(
         f"UPDATE reconciliation_walletproof SET {column} = {column} + 1"  # noqa: S608 (our own names)

@@ -7,8 +7,7 @@ from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Wallet
 from marketplace.reconciliation.models import Finding, RunKind
 from portal.kernel.clock import utc_now
-from tests.market import give_tokens
-from tests.reconciliation.book import inject, raise_posted, run_once
+from tests.reconciliation.book import give, inject, raise_posted, run_once
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -19,7 +18,7 @@ def sealed(book: Wallet, acme: Organisation) -> Wallet:
     """Sealed, proved by a full run, and with one entry since."""
     ledger.seal_entries(now=utc_now())
     run_once()
-    give_tokens(acme, 5000, reference="more")
+    give(acme, 5000)
     book.refresh_from_db()
     return book
 

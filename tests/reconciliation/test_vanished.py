@@ -15,8 +15,7 @@ from marketplace.partners.models import Intake
 from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Finding, FindingState, RunKind
 from portal.kernel.clock import utc_now
-from tests.market import give_tokens
-from tests.reconciliation.book import inject_all, run_once, run_twice
+from tests.reconciliation.book import give, inject_all, run_once, run_twice
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -42,8 +41,8 @@ def lose(*statements: str, **names: object) -> None:
 def sealed(busy: Wallet, acme: Organisation) -> Wallet:
     """Two checkpoints, and a light run that has seen both."""
     run_once()
-    for reference in ("one", "two"):
-        give_tokens(acme, 5000, reference=reference)
+    for _turn in range(2):
+        give(acme, 5000)
         ledger.seal_entries(now=utc_now())
     run_once(kind=RunKind.LIGHT)
     return busy

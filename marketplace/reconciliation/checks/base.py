@@ -98,6 +98,15 @@ def find_differences(
     return found
 
 
+def was_decided(check_number: int, subject: str) -> str:
+    """A condition in SQL: staff (not a rule) have resolved a finding of this check about
+    ``subject``, which is SQL too. For what stays as it is once a person has looked at it."""
+    return f"""EXISTS (
+        SELECT 1 FROM reconciliation_finding decided
+        WHERE decided.check_number = {check_number} AND decided.subject = {subject}
+          AND decided.state = 'resolved' AND decided.resolved_by_id IS NOT NULL)"""  # noqa: S608 (our own text)
+
+
 def count_rows(cursor: CursorWrapper, table: str, scope: Scope | None = None) -> int:
     """How many rows of ``table`` there are, within the scope if one is given."""
     sql = f"SELECT COUNT(*) AS n FROM {table} WHERE id > %s"  # noqa: S608 (our own names)

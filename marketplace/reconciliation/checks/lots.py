@@ -10,8 +10,11 @@ from marketplace.reconciliation.checks.base import (
     Scope,
     count_rows,
     find_differences,
+    was_decided,
 )
 from marketplace.reconciliation.checks.wallets import WALLET_SUBJECT
+
+_NUMBER = 4
 
 _LOTS_AGAINST_WALLET = f"""
 WITH lots AS (
@@ -59,6 +62,55 @@ WHERE t.id > %s AND t.kind IN ('purchase', 'grant')
                   WHERE l.reference = t.reference
                     AND t.idempotency_key = l.kind || ':' || l.reference)
 """
+# Why a gift was given: as test tokens, as the trial that the organisation claimed then, for a
+# voucher that it redeemed then, or by a person for a finding (several, if need be), older than what
+# was done about it.
+_GIFTS_WITHOUT_CAUSE = f"""
+SELECT 'lot:' || l.public_id AS subject, l.face_millitokens AS at_stake, l.wallet_id,
+       l.kind, l.reference, l.face_millitokens AS face, w.owner_key, w.unit, t.recorded_at
+FROM ledger_transaction t
+JOIN ledger_lot l ON l.reference = t.reference AND t.idempotency_key = l.kind || ':' || l.reference
+JOIN ledger_wallet w ON w.id = l.wallet_id
+WHERE t.id > %s AND t.kind = 'grant' AND NOT (l.kind = 'grant' AND (
+      (w.unit = 'test' AND l.reference = 'test:' || w.owner_key)
+   OR (l.reference = 'trial:' || w.owner_key AND EXISTS (
+       SELECT 1 FROM accounts_trialclaim k
+       JOIN accounts_organisation o ON o.id = k.organisation_id
+       JOIN accounts_auditevent a ON a.organisation_id = o.id AND a.recorded_at = k.claimed_at
+       WHERE o.public_id = w.owner_key AND k.claimed_at = t.recorded_at
+         AND a.action = 'trial.granted'
+         AND {{tokens}} || '000' = CAST(l.face_millitokens AS text)))
+   OR EXISTS (
+       SELECT 1 FROM billing_voucherredemption r
+       JOIN accounts_organisation o ON o.id = r.organisation_id
+       JOIN billing_voucher v ON v.id = r.voucher_id
+       JOIN billing_voucherbatch b ON b.id = v.batch_id
+       WHERE o.public_id = w.owner_key AND r.redeemed_at = t.recorded_at
+         AND l.reference = 'voucher:' || v.public_id || ':' || o.public_id
+         AND b.millitokens = l.face_millitokens AND b.scope = w.scope)
+   OR EXISTS (
+       SELECT 1 FROM reconciliation_finding f
+       WHERE f.opened_at <= t.recorded_at
+         AND l.reference || ':' LIKE 'finding:' || f.public_id || ':%%')))
+  AND NOT {was_decided(_NUMBER, "'lot:' || l.public_id")}
+"""  # noqa: S608 (our own text)
+# As text, so that a damaged row is a difference and no error.
+_TOKENS = {
+    "postgresql": "(a.after ->> 'tokens')",
+    "sqlite": "json_extract(a.after, '$.tokens')",
+}
+# An expiry that was not due took tokens from their owner. Freezing would take the others too.
+_EARLY_EXPIRIES = f"""
+SELECT 'transaction:' || t.public_id AS subject, b.amount_millitokens AS at_stake, l.wallet_id,
+       t.reference, l.public_id AS lot, l.expires_at, t.recorded_at
+FROM ledger_transaction t
+JOIN ledger_lotburn b ON b.transaction_id = t.id
+JOIN ledger_lot l ON l.id = b.lot_id
+WHERE t.id > %s AND t.kind = 'expiry'
+  AND (l.expires_at IS NULL OR l.expires_at > t.recorded_at
+       OR t.reference <> 'lot:' || l.public_id)
+  AND NOT {was_decided(_NUMBER, "'transaction:' || t.public_id")}
+"""  # noqa: S608 (our own text)
 # Where and for how long what was sold is good; amounts and money are check 14's.
 _LOTS_AGAINST_ORDERS = """
 SELECT 'lot:' || l.public_id AS subject, l.remaining_millitokens AS at_stake, l.wallet_id,
@@ -67,7 +119,10 @@ SELECT 'lot:' || l.public_id AS subject, l.remaining_millitokens AS at_stake, l.
 FROM ledger_lot l
 JOIN ledger_wallet w ON w.id = l.wallet_id
 LEFT JOIN billing_order o ON l.reference = 'order:' || o.public_id
-WHERE l.reference LIKE 'order:%%'
+WHERE (l.reference LIKE 'order:%%' OR EXISTS (
+           SELECT 1 FROM ledger_transaction t
+           WHERE t.idempotency_scope = 'grant' AND t.kind = 'purchase'
+             AND t.idempotency_key = l.kind || ':' || l.reference))
   AND (o.id IS NULL OR o.scope <> w.scope OR (l.kind <> 'paid' AND l.paid_minor <> 0)
        OR (l.kind = 'paid' AND o.tariff_millitokens <> COALESCE((
                SELECT SUM(e.amount_millitokens)
@@ -81,8 +136,8 @@ WHERE l.reference LIKE 'order:%%'
 """
 _EXPIRY = {
     "postgresql": "o.paid_at + o.expires_after_days * INTERVAL '1 day'",
-    # Django writes the microseconds; SQLite's own arithmetic would cut them off.
-    "sqlite": "datetime(o.paid_at, '+' || o.expires_after_days || ' days')"
+    # Django writes the microseconds; SQLite's own arithmetic would cut them off, or round them up.
+    "sqlite": "datetime(substr(o.paid_at, 1, 19), '+' || o.expires_after_days || ' days')"
     " || substr(o.paid_at, 20)",
 }
 
@@ -128,6 +183,7 @@ HAVING SUM(sides.moved) <> SUM(CASE WHEN t.kind = 'reversal' THEN -sides.burnt
 
 def _examine_lots(cursor: CursorWrapper, scope: Scope) -> Examined:
     floor = scope.after("ledger_transaction")
+    gifts = _GIFTS_WITHOUT_CAUSE.replace("{tokens}", _TOKENS[cursor.db.vendor])
     against_orders = _LOTS_AGAINST_ORDERS.replace("{expiry}", _EXPIRY[cursor.db.vendor])
     differences = [
         *find_differences(cursor, _LOTS_AGAINST_WALLET),
@@ -135,6 +191,8 @@ def _examine_lots(cursor: CursorWrapper, scope: Scope) -> Examined:
         *find_differences(cursor, _LOTS_AGAINST_GRANTS),
         *find_differences(cursor, _GRANTS_WITHOUT_LOT, [floor]),
         *find_differences(cursor, against_orders),
+        *find_differences(cursor, gifts, [floor], action=Action.FINDING),
+        *find_differences(cursor, _EARLY_EXPIRIES, [floor], action=Action.FINDING),
         *find_differences(cursor, _BURNS_AGAINST_ENTRIES, [floor, floor]),
     ]
     if scope.since is None:
@@ -143,7 +201,7 @@ def _examine_lots(cursor: CursorWrapper, scope: Scope) -> Examined:
 
 
 LOTS = Check(
-    4,
+    _NUMBER,
     _("Lots add up to the balance, and agree with what granted and burnt them"),
     Action.FREEZE,
     _examine_lots,

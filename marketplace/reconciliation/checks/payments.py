@@ -10,7 +10,14 @@ from django.utils.translation import gettext_lazy as _
 from marketplace.billing import services as billing
 from marketplace.billing.models import CREDITED_ORDER_STATUSES
 from marketplace.ledger.models import Lot
-from marketplace.reconciliation.checks.base import Action, Check, Difference, Examined, Scope
+from marketplace.reconciliation.checks.base import (
+    Action,
+    Check,
+    Difference,
+    Examined,
+    Scope,
+    was_decided,
+)
 from marketplace.reconciliation.models import Finding, FindingState
 from marketplace.reconciliation.snapshot import fetch_rows
 
@@ -43,19 +50,13 @@ WHERE o.paid_at IS NULL
    OR (l.kind = 'bonus' AND l.face_millitokens <> o.bonus_millitokens)
 """.replace("{credited}", ", ".join(f"'{status}'" for status in CREDITED_ORDER_STATUSES))
 
-# What staff have resolved (not a rule) is not brought up again.
-_DECIDED = """
-EXISTS (SELECT 1 FROM reconciliation_finding f
-        WHERE f.check_number = %s AND f.subject = {subject}
-          AND f.state = 'resolved' AND f.resolved_by_id IS NOT NULL)
-"""
-
+# What staff have resolved is not brought up again.
 _STRAY_PAYMENTS = f"""
 SELECT s.provider, s.payment_id, s.kind, s.amount_minor, s.currency,
        s.suspense_millitokens AS suspense, o.public_id AS order_id
 FROM billing_straypayment s LEFT JOIN billing_order o ON o.id = s.order_id
 WHERE s.kind <> 'placed'
-  AND NOT {_DECIDED.format(subject="'payment:' || s.provider || ':' || s.payment_id")}
+  AND NOT {was_decided(UNPLACED, "'payment:' || s.provider || ':' || s.payment_id")}
 """  # noqa: S608 (our own words)
 
 # What waits in suspense for a stray payment is what it says; nothing, once it was placed.
@@ -79,7 +80,7 @@ _MISMATCHED_ORDERS = f"""
 SELECT o.public_id, o.status, o.amount_minor, o.currency, o.paid_millitokens AS paid
 FROM billing_order o
 WHERE o.failure_code = 'mismatch' AND o.paid_at IS NULL
-  AND NOT {_DECIDED.format(subject="'order:' || o.public_id")}
+  AND NOT {was_decided(DISAGREEING, "'order:' || o.public_id")}
 """  # noqa: S608 (our own words)
 
 
@@ -126,7 +127,7 @@ def _examine_strays(cursor: CursorWrapper, scope: Scope) -> Examined:
             {key: row[key] for key in ("kind", "order_id", "amount_minor", "currency")},
             int(row["suspense"]),
         )
-        for row in fetch_rows(cursor, _STRAY_PAYMENTS, [UNPLACED])
+        for row in fetch_rows(cursor, _STRAY_PAYMENTS, [])
     ]
     differences += [
         Difference(
@@ -175,7 +176,7 @@ def _examine_mismatches(cursor: CursorWrapper, scope: Scope) -> Examined:
                 int(row["paid"]),
                 action=Action.FINDING,
             )
-            for row in fetch_rows(cursor, _MISMATCHED_ORDERS, [DISAGREEING])
+            for row in fetch_rows(cursor, _MISMATCHED_ORDERS, [])
         ],
     )
 

@@ -14,7 +14,10 @@ from marketplace.reconciliation.checks.base import (
     Scope,
     count_rows,
     find_differences,
+    was_decided,
 )
+
+_CHARGES = 9
 
 # Event and charge are one commit, so no snapshot may show one without the other. The charge can be
 # written again when the capture is there and the call says the same amount.
@@ -31,8 +34,9 @@ WHERE u.id > %s AND NOT EXISTS (SELECT 1 FROM metering_usagecharge g WHERE g.eve
 """
 _REPLAYABLE = "c.cost_millitokens = COALESCE(h.captured_millitokens, 0)"
 
-# A captured hold, its capture's entries out of wallets, its call and the call's charge must all
-# name one amount, what the provider got must be the call's share, and nothing may go elsewhere.
+# Every capture is of a call. A captured hold, its capture's entries out of wallets, its call and
+# the call's charge must all name one amount, what the provider got must be the call's share, and
+# nothing may go elsewhere.
 # What the operator bore left no wallet: it is the call's uncovered amount.
 _CAPTURED_AGAINST_CHARGED = """
 WITH taken AS (
@@ -42,7 +46,8 @@ WITH taken AS (
            SUM(CASE WHEN c.kind = 'payable' THEN e.amount_millitokens ELSE 0 END) AS paid,
            SUM(CASE WHEN c.kind IN ('payable', 'commission') THEN e.amount_millitokens
                ELSE 0 END) AS owed,
-           MAX(CASE WHEN c.kind = 'payable' THEN c.owner_key END) AS payee,
+           MIN(CASE WHEN c.kind IN ('payable', 'suspense') THEN c.owner_key END) AS payee,
+           MAX(CASE WHEN c.kind IN ('payable', 'suspense') THEN c.owner_key END) AS other_payee,
            SUM(CASE WHEN e.wallet_id IS NOT NULL AND NOT EXISTS (
                    SELECT 1 FROM ledger_wallet w
                    WHERE w.id = e.wallet_id AND w.owner_key = h.owner_key AND w.unit = h.unit)
@@ -71,17 +76,16 @@ LEFT JOIN catalog_provider p ON p.id = s.provider_id
 LEFT JOIN metering_usageevent u ON u.call_id = c.id
 LEFT JOIN metering_usagecharge g ON g.event_id = u.id
 WHERE h.captured_millitokens <> taken.total OR taken.others > 0
-   OR (h.reference LIKE 'call:%%' AND (
-       c.id IS NULL OR u.id IS NULL
-       OR (g.id IS NULL AND c.cost_millitokens <> taken.total)
-       OR g.amount_millitokens <> taken.total
-       OR (g.id IS NOT NULL AND (g.transaction_id IS NULL) <> (taken.total = 0))
-       OR g.transaction_id <> taken.id
-       OR (c.commission_basis_points > 0 AND c.unit = 'live' AND NOT (
-           taken.paid * 10000 <= taken.owed * (10000 - c.commission_basis_points)
-           AND (taken.paid + 1) * 10000 > taken.owed * (10000 - c.commission_basis_points)))
-       OR c.share_millitokens <> taken.paid OR c.uncovered_millitokens <> taken.borne
-       OR taken.payee <> p.public_id))
+   OR c.id IS NULL OR u.id IS NULL
+   OR (g.id IS NULL AND c.cost_millitokens <> taken.total)
+   OR g.amount_millitokens <> taken.total
+   OR (g.id IS NOT NULL AND (g.transaction_id IS NULL) <> (taken.total = 0))
+   OR g.transaction_id <> taken.id
+   OR (c.commission_basis_points > 0 AND c.unit = 'live' AND NOT (
+       taken.paid * 10000 <= taken.owed * (10000 - c.commission_basis_points)
+       AND (taken.paid + 1) * 10000 > taken.owed * (10000 - c.commission_basis_points)))
+   OR c.share_millitokens <> taken.paid OR c.uncovered_millitokens <> taken.borne
+   OR taken.payee <> p.public_id OR taken.other_payee <> p.public_id
 """
 
 # A call, its hold, its event and its charge are one record in four rooms.
@@ -130,16 +134,24 @@ WHERE (c.id > %s OR c.status = 'open')
         OR (g.amount_millitokens = 0) <> (g.transaction_id IS NULL))))
 """
 
-# A hold that still takes tokens while its call is over, or for no call at all.
+# Hold and call are one commit, so a hold has its call; while it is pending, one that still runs. (A
+# captured one is above; of a call that was shortened, the first try leaves a declined one behind.)
 _HOLDS_WITHOUT_CALL = """
 SELECT 'hold:' || h.public_id AS subject, h.amount_millitokens AS at_stake,
        (SELECT MIN(p.wallet_id) FROM ledger_holdpart p WHERE p.hold_id = h.id) AS wallet_id,
        h.state AS hold, h.reference, c.status AS call
 FROM ledger_hold h LEFT JOIN metering_call c ON c.hold_id = h.id
-WHERE h.reference LIKE 'call:%%'
-  AND ((h.state = 'pending' AND (c.id IS NULL OR c.status <> 'open'))
-       OR (h.id > %s AND h.state = 'captured' AND c.id IS NULL))
+WHERE h.state = 'pending' AND (c.id IS NULL OR c.status <> 'open')
 """
+# One that has given its tokens back has cost nobody anything.
+_FREED_HOLDS_WITHOUT_CALL = """
+SELECT 'hold:' || h.public_id AS subject, 0 AS at_stake, NULL AS wallet_id,
+       h.state AS hold, h.reference, h.amount_millitokens AS amount
+FROM ledger_hold h
+WHERE h.id > %s AND h.state IN ('released', 'expired')
+  AND NOT EXISTS (SELECT 1 FROM metering_call c WHERE c.hold_id = h.id)
+  AND NOT {decided}
+""".replace("{decided}", was_decided(_CHARGES, "'hold:' || h.public_id"))
 
 
 def _examine_events(cursor: CursorWrapper, scope: Scope) -> Examined:
@@ -170,7 +182,13 @@ def _examine_charges(cursor: CursorWrapper, scope: Scope) -> Examined:
         [
             *find_differences(cursor, captured, [scope.after("ledger_transaction")]),
             *find_differences(cursor, _CALLS, [scope.after("metering_call")]),
-            *find_differences(cursor, _HOLDS_WITHOUT_CALL, [scope.after("ledger_hold")]),
+            *find_differences(cursor, _HOLDS_WITHOUT_CALL),
+            *find_differences(
+                cursor,
+                _FREED_HOLDS_WITHOUT_CALL,
+                [scope.after("ledger_hold")],
+                action=Action.FINDING,
+            ),
         ],
     )
 
@@ -184,7 +202,7 @@ EVENTS = Check(
     windowed=True,
 )
 CHARGES = Check(
-    9,
+    _CHARGES,
     _("What was captured equals what was charged, and calls agree with their holds"),
     Action.FREEZE,
     _examine_charges,
