@@ -14,6 +14,7 @@ from accounts.models import (
     Membership,
     Notice,
     NoticeCause,
+    NoticePreference,
     Organisation,
     RememberedAnswer,
     TrialClaim,
@@ -123,6 +124,13 @@ class NoticeCauseAdmin(ViewOnlyAdmin):
     list_select_related = ("organisation",)
     list_filter = ("kind",)
     search_fields = ("organisation__name", "subject")
+
+
+@admin.register(NoticePreference)
+class NoticePreferenceAdmin(ViewOnlyAdmin):
+    list_display = ("organisation", "person", "kind", "in_portal", "by_mail")
+    list_select_related = ("organisation", "person")
+    search_fields = ("organisation__name", "person__email")
 
 
 @admin.register(AuditEvent)
