@@ -83,7 +83,7 @@ class RefundForm(forms.Form):
 
     amount_minor = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
     reason = forms.CharField(
-        label=_("Why (optional)"),
+        label=_("Why"),
         widget=forms.Textarea(attrs={"rows": 3}),
         max_length=500,
         required=False,
