@@ -91,8 +91,17 @@ def live_server() -> None:
 
 
 @pytest.fixture
+def database_template() -> str:
+    """What ``committed_db`` is a clone of; a folder whose tests need more in it has its own."""
+    return TEMPLATE
+
+
+@pytest.fixture
 def committed_db(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path: Path
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    database_template: str,
+    tmp_path: Path,
 ) -> Iterator[CommittedDatabase]:
     """A database of this test's own, where commits are real: for threads, async views, processes.
 
@@ -103,7 +112,7 @@ def committed_db(
     label = f"{worker}_clone{next(_clone_numbers)}"
     var = tmp_path / "var"
     var.mkdir()
-    store.copy(TEMPLATE, label)
+    store.copy(database_template, label)
     try:
         with django_db_blocker.unblock(), connected_to(store, label):
             yield CommittedDatabase(name=store.name(label), url=store.url(label), var=var)

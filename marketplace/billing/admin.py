@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from accounts import services as accounts
 from marketplace.billing.models import (
     Attempt,
+    Dispute,
     Document,
     DocumentCounter,
     EventCursor,
@@ -16,7 +17,11 @@ from marketplace.billing.models import (
     Order,
     Pack,
     PackPrice,
+    Refund,
+    RefundRequest,
+    SandboxDispute,
     SandboxEvent,
+    SandboxRefund,
     SandboxSession,
     StrayPayment,
     Voucher,
@@ -126,6 +131,30 @@ class DocumentAdmin(ViewOnlyAdmin):
     search_fields = ("public_id", "order__public_id", "order__organisation__name")
 
 
+@admin.register(RefundRequest)
+class RefundRequestAdmin(ViewOnlyAdmin):
+    list_display = ("public_id", "order", "amount_minor", "state", "requested_at", "decided_at")
+    list_filter = ("state",)
+    list_select_related = ("order",)
+    search_fields = ("public_id", "order__public_id", "order__organisation__name")
+
+
+@admin.register(Refund)
+class RefundAdmin(ViewOnlyAdmin):
+    list_display = ("refund_id", "order", "request", "amount_minor", "state", "first_seen_at")
+    list_filter = ("state",)
+    list_select_related = ("order", "request")
+    search_fields = ("refund_id", "order__public_id")
+
+
+@admin.register(Dispute)
+class DisputeAdmin(ViewOnlyAdmin):
+    list_display = ("dispute_id", "order", "amount_minor", "state", "first_seen_at", "changed_at")
+    list_filter = ("state",)
+    list_select_related = ("order",)
+    search_fields = ("dispute_id", "order__public_id")
+
+
 @admin.register(SandboxSession)
 class SandboxSessionAdmin(ViewOnlyAdmin):
     list_display = ("session_id", "state", "payment_state", "amount_minor", "currency")
@@ -139,6 +168,20 @@ class SandboxEventAdmin(ViewOnlyAdmin):
     list_filter = ("event_type",)
     list_select_related = ("session",)
     search_fields = ("event_id",)
+
+
+@admin.register(SandboxRefund)
+class SandboxRefundAdmin(ViewOnlyAdmin):
+    list_display = ("refund_id", "session", "amount_minor", "state", "created_at")
+    list_filter = ("state",)
+    list_select_related = ("session",)
+
+
+@admin.register(SandboxDispute)
+class SandboxDisputeAdmin(ViewOnlyAdmin):
+    list_display = ("dispute_id", "session", "amount_minor", "state", "created_at")
+    list_filter = ("state",)
+    list_select_related = ("session",)
 
 
 @admin.register(DocumentCounter)

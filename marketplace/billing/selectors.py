@@ -111,9 +111,7 @@ def list_surplus_payments(*, order: Order) -> QuerySet[StrayPayment]:
 
 def has_money_back(*, order: Order) -> bool:
     """Whether anything was asked, given or taken back of an order."""
-    told = (
-        Q(refund_requests__isnull=False) | Q(refunds__isnull=False) | Q(disputes__isnull=False)
-    )
+    told = Q(refund_requests__isnull=False) | Q(refunds__isnull=False) | Q(disputes__isnull=False)
     return Order.objects.filter(told, pk=order.pk).exists()
 
 

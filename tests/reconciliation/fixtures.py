@@ -18,8 +18,9 @@ from portal.kernel.clock import utc_now
 from portal.web.join import grant_trial
 from tests.api.client import ApiClient
 from tests.billing.shop import deliver, make_pack, open_order, pay
-from tests.cast import make_key
+from tests.cast import make_key, make_organisation, make_person
 from tests.market import make_call, open_call
+from tests.partners.cast import make_live_service, make_model, make_provider
 from tests.partners.usage_events import event, outcomes, place_holds, report
 from tests.reconciliation.book import give, grant
 
@@ -32,26 +33,27 @@ def key(committed_db: Any, acme: Organisation) -> str:
 @pytest.fixture
 def book(acme: Organisation, key: str, rhine_service: Service) -> Wallet:
     """acme's wallet after its trial, two calls, one failure and one call that still runs."""
-    welcome(acme, 1_000_000)
-    make_call(key, rhine_service)
-    make_call(key, rhine_service, prompt_tokens=7, completion_tokens=3)
-    make_call(key, rhine_service, status="failed")
-    open_call(key, rhine_service)
-    return Wallet.objects.get(owner_key=acme.public_id, unit="live", scope="")
+    return _keep_book(acme, key, rhine_service)
 
 
 @pytest.fixture
-def busy(
-    book: Wallet,
-    acme: Organisation,
-    globex: Organisation,
-    key: str,
-    rhine_service: Service,
-    rhine_api: ApiClient,
-) -> Wallet:
-    """And orders, a cap, a scoped wallet, a voucher, test tokens, an expired lot, direct calls, a
-    reversal, a late charge, a call beyond its hold, a payment that waited for its order, and
-    another tenant."""
+def busy(committed_db: Any) -> Wallet:
+    """acme's wallet in a book with everything in it, which is there already (see conftest.py)."""
+    return Wallet.objects.get(
+        owner_key=Organisation.objects.get(slug="acme").public_id, unit="live", scope=""
+    )
+
+
+def keep_busy_book() -> None:
+    """The calls of ``book``, and orders, a cap, a scoped wallet, a voucher, test tokens, an expired
+    lot, direct calls, a reversal, a late charge, a call beyond its hold, a payment that waited for
+    its order, and another tenant."""
+    acme = make_organisation("Acme Ltd", owner=make_person("ada@acme.example"), slug="acme")
+    key, rhine = make_key(acme)[1], make_provider("Rhine")
+    rhine_service = make_live_service(rhine, make_model())
+    rhine_api = ApiClient(make_key(rhine.organisation, kind="provider")[1])
+    globex = make_organisation("Globex", owner=make_person("gus@globex.example"), slug="globex")
+    _keep_book(acme, key, rhine_service)
     now = utc_now()
     _order, session = open_order(acme, make_pack())
     deliver(*pay(session))
@@ -75,7 +77,15 @@ def busy(
     welcome(globex, 1000)
     _close(open_call(make_key(globex)[1], rhine_service), completion_tokens=2000)
     metering.roll_up_usage(now=utc_now())
-    return Wallet.objects.get(pk=book.pk)
+
+
+def _keep_book(acme: Organisation, key: str, service: Service) -> Wallet:
+    welcome(acme, 1_000_000)
+    make_call(key, service)
+    make_call(key, service, prompt_tokens=7, completion_tokens=3)
+    make_call(key, service, status="failed")
+    open_call(key, service)
+    return Wallet.objects.get(owner_key=acme.public_id, unit="live", scope="")
 
 
 def welcome(organisation: Organisation, tokens: int) -> None:

@@ -38,8 +38,9 @@ def lose(*statements: str, **names: object) -> None:
 
 
 @pytest.fixture
-def sealed(busy: Wallet, acme: Organisation) -> Wallet:
+def sealed(busy: Wallet) -> Wallet:
     """Two checkpoints, and a light run that has seen both."""
+    acme = Organisation.objects.get(public_id=busy.owner_key)
     run_once()
     for _turn in range(2):
         give(acme, 5000)
