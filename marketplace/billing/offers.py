@@ -17,15 +17,17 @@ _MAX_BIGINT = 2**63 - 1
 
 
 class PackUnavailable(Rejected):
-    """This pack is not on sale in this currency. Nothing was ordered."""
+    """Not on sale, or not in this currency."""
 
     code = "pack_unavailable"
+    sentence = _("This pack is not on sale in this currency. Nothing was ordered.")
 
 
 class QuantityRejected(Rejected):
-    """The quantity must be a whole number between 1 and 100. Nothing was ordered."""
+    """Not a whole number within MAX_QUANTITY."""
 
     code = "quantity_rejected"
+    sentence = _("The quantity must be a whole number between 1 and 100. Nothing was ordered.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,15 +18,19 @@ from portal.kernel.errors import DomainError, NotFound, Rejected
 
 
 class PaymentsUnavailable(DomainError):
-    """The payment provider cannot be reached; nothing was charged. Try again in a minute."""
+    """The provider cannot be reached, or does not answer as it should."""
 
     code, kind = "payments_unavailable", "unavailable"
+    sentence = _(
+        "The payment provider cannot be reached; nothing was charged. Try again in a minute."
+    )
 
 
 class ProviderSwitchedOff(PaymentsUnavailable):
-    """Payments by this provider are switched off on this site; nothing was charged."""
+    """Orders of a provider that this site no longer uses."""
 
     code = "payment_provider_off"
+    sentence = _("Payments by this provider are switched off on this site; nothing was charged.")
 
 
 class PaymentOutcomeUnknown(PaymentsUnavailable):

@@ -1,23 +1,17 @@
 """How a provider can fail a call. None of these costs the tenant anything."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.utils.translation import gettext_lazy as _
 
 from portal.kernel.errors import DomainError
 
 
 class UpstreamFailure(DomainError):
-    """The provider could not answer; ``sentence`` says so unless a message is given."""
+    """The provider could not answer."""
 
     code, kind = "upstream_error", "unavailable"
     sentence = _("The provider could not answer.")
     # Whether another provider of the same model may do better.
     worth_another_provider = True
-
-    def __init__(self, message: object = "", *, data: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message or self.sentence, data=data)
 
 
 class UpstreamUnreachable(UpstreamFailure):

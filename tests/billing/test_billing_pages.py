@@ -163,6 +163,18 @@ def test_a_cancelled_order_offers_to_order_again(
     assert browser.post(path_of(order, "pay"))["Location"] == path_of(order)
 
 
+def test_a_refusal_is_told_in_the_readers_language(
+    acme: Organisation, ada: User, team_pack: Pack
+) -> None:
+    order = start_order(acme, team_pack)
+    browser = signed_in(ada)
+    browser.cookies["django_language"] = "zh-hans"
+    assert browser.post(path_of(order, "cancel")).status_code == 302
+    again = browser.post(path_of(order, "cancel"))
+    assert again.status_code == 409
+    assert "此订单已不能付款或取消。" in again.content.decode()
+
+
 def test_a_mismatch_asks_not_to_pay_again(acme: Organisation, ada: User, team_pack: Pack) -> None:
     order, session = open_order(acme, team_pack)
     SandboxSession.objects.update(amount_minor=1)

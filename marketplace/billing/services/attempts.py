@@ -12,6 +12,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts import services as accounts
 from accounts.services import SYSTEM_ACTOR, Actor
@@ -25,9 +26,10 @@ LIVE_ATTEMPT_STATES = (AttemptState.STARTED, AttemptState.CREATED)
 
 
 class TooManyAttempts(Conflict):
-    """This order was declined too often. Nothing was charged; please order again."""
+    """The order has had all attempts that one may have."""
 
     code = "too_many_attempts"
+    sentence = _("This order was declined too often. Nothing was charged; please order again.")
 
 
 def lock_order(order_pk: int) -> Order:

@@ -27,39 +27,47 @@ _MAX_REFERENCE_LENGTH = 80
 
 
 class IdempotencyKeyReused(Conflict):
-    """This key already stands for another order. Nothing was ordered."""
+    """The key stands for an order with other content."""
 
     code = "idempotency_key_reused"
+    sentence = _("This key already stands for another order. Nothing was ordered.")
 
 
 class IdempotencyKeyRejected(Rejected):
-    """The key must have 1 to 200 printable characters. Nothing was ordered."""
+    """Empty, too long, or not printable."""
 
     code = "idempotency_key_rejected"
+    sentence = _("The Idempotency-Key must be 1 to 200 printable characters. Nothing was ordered.")
 
 
 class PurchaseReferenceRejected(Rejected):
-    """The reference must be at most 80 printable characters. Nothing was ordered."""
+    """Too long, or not printable."""
 
     code = "purchase_reference_rejected"
+    sentence = _("The reference must be at most 80 printable characters. Nothing was ordered.")
 
 
 class OfferChanged(Conflict):
-    """The price or the terms of this pack changed since you saw them. Nothing was ordered."""
+    """The offer is not the one that the buyer was shown."""
 
     code = "offer_changed"
+    sentence = _(
+        "The price or the terms of this pack changed since you saw them. Nothing was ordered."
+    )
 
 
 class TooManyOpenOrders(Conflict):
-    """Too many orders are waiting for payment. Pay or cancel some of them first."""
+    """More unpaid orders than one organisation may have."""
 
     code = "too_many_open_orders"
+    sentence = _("Too many orders are waiting for payment. Pay or cancel some of them first.")
 
 
 class OrderClosed(Conflict):
-    """This order can no longer be paid or cancelled."""
+    """The order has reached its end."""
 
     code = "order_closed"
+    sentence = _("This order can no longer be paid or cancelled.")
 
 
 class DebtOutstanding(Conflict):

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 from django.db.models import QuerySet, Sum
+from django.utils.translation import gettext_lazy as _
 
 from accounts import services as accounts
 from accounts.services import SYSTEM_ACTOR
@@ -45,9 +46,10 @@ _REQUEST_FOLLOWS = {
 
 
 class MoneyBackMismatch(PaymentsUnavailable):
-    """Money went back in another currency than was paid. Nothing was changed; staff decide."""
+    """Money went back in another currency than was paid. Staff decide."""
 
     code = "money_back_mismatch"
+    sentence = _("Money went back in another currency than was paid. We are looking into it.")
 
 
 def settle_reversals(*, order_public_id: str, now: datetime) -> bool:
@@ -131,7 +133,7 @@ def _note_refunds(order: Order, refunds: Iterable[ProviderRefund], *, now: datet
         # A second one that names the same request was not made by us.
         if order.refunds.filter(request=request).exclude(refund_id=told.refund_id).exists():
             request = None
-        row, _ = Refund.objects.get_or_create(
+        row, _created = Refund.objects.get_or_create(
             order=order,
             refund_id=told.refund_id,
             defaults={

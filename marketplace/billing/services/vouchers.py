@@ -24,9 +24,10 @@ _MISREAD = str.maketrans("OIL", "011", " -\u00a0\u2010\u2011\u2013")
 
 
 class VoucherBatchRejected(Rejected):
-    """These terms make no vouchers. Nothing was made."""
+    """Terms that no batch can have; ``data`` names the field."""
 
     code = "voucher_batch_rejected"
+    sentence = _("These terms make no vouchers. Nothing was made.")
 
 
 class VoucherRefused(Conflict):
