@@ -131,7 +131,7 @@ class _Books:
         target = self._share(total)
         free = self.wallet.posted - self.wallet.held
         paid = min(target, self.taken_paid + min(self.paid.remaining, free))
-        free -= max(0, paid - self.taken_paid)
+        free -= paid - self.taken_paid
         bonus = 0
         if total and self.bonus:
             bonus = self.taken_bonus + min(self.bonus.remaining, free)
