@@ -7,19 +7,22 @@ meanwhile.
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 import time_machine
 from django.db import connection
 from django.db.transaction import atomic
 
 from accounts.models import Organisation, User
+from accounts.services import SYSTEM_ACTOR
+from marketplace.billing import services as billing
 from marketplace.ledger.models import Entry
 from marketplace.metering import services as metering
 from marketplace.metering.models import Call
 from portal.kernel.clock import utc_now
 from tests.benchmarks.many_calls import store_totals
 from tests.cast import make_key, make_organisation
-from tests.market import MILLION_TOKENS, give_tokens, make_call
+from tests.market import MILLION_TOKENS, make_call
 from tests.partners.cast import make_live_service, make_model, make_provider
 
 DAYS = 90
@@ -140,7 +143,19 @@ def make_tenants(count: int) -> Call:
         service = make_live_service(make_provider("Benchmark"), make_model())
         first = make_organisation("Tenant 0")
         owner = User.objects.get(email=first.billing_email)
-        give_tokens(first)
+        now = utc_now()
+        _batch, [code] = billing.create_vouchers(
+            name="Benchmark",
+            codes=1,
+            millitokens=MILLION_TOKENS,
+            redeemable_until=now + timedelta(days=1),
+            uses_per_code=count,
+            user=owner,
+            actor=SYSTEM_ACTOR,
+            now=now,
+        )
+        redeem = partial(billing.redeem_voucher, user=owner, code=code, actor=SYSTEM_ACTOR, now=now)
+        redeem(organisation=first)
         _key, secret = make_key(first)
         call = make_call(secret, service, prompt_tokens=_PROMPT_TOKENS)
         metering.roll_up_usage(now=utc_now())
@@ -148,7 +163,7 @@ def make_tenants(count: int) -> Call:
             organisation = Organisation.objects.create(
                 name=f"Tenant {number}", slug=f"tenant{number}", billing_email=owner.email
             )
-            give_tokens(organisation, MILLION_TOKENS)
+            redeem(organisation=organisation)
             make_key(organisation, created_by=owner)
     return call
 

@@ -1,6 +1,7 @@
 """A busy, healthy book, and a hand that writes past every guard."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,42 +84,36 @@ def change_first_charge(by: int) -> None:
 
 def inject(sql: str, *parameters: Any) -> None:
     """Write past every trigger, as the owner of the database could, who then puts them back."""
-    drop_triggers()
+    drop_triggers(_tables_of([sql]))
     with connection.cursor() as cursor:
         cursor.execute(sql, [_adapt(value) for value in parameters])
     immutability.install_guards(connection)
 
 
 def inject_all(statements: Iterable[str]) -> int:
-    """The same with several statements, past constraints too; how many rows were changed."""
+    """The same with several statements, past CHECKs and foreign keys too, which would refuse what a
+    damaged disk or a careless restore does not ask for; how many rows were changed."""
+    statements = list(statements)
     changed = 0
-    drop_triggers()
+    drop_triggers(_tables_of(statements))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            drop_constraints()
+            _drop_checks(_tables_of(statements))
+            cursor.execute("SET session_replication_role = replica")
         else:
             cursor.execute("PRAGMA ignore_check_constraints = ON")
             cursor.execute("PRAGMA foreign_keys = OFF")
         for statement in statements:
             cursor.execute(statement, [])
             changed += cursor.rowcount
+        if connection.vendor == "postgresql":
+            cursor.execute("SET session_replication_role = origin")
     immutability.install_guards(connection)
     return changed
 
 
-def drop_constraints() -> None:
-    """CHECKs, and foreign keys, which would refuse what a damaged disk or a careless restore does
-    not ask for."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT conrelid::regclass::text, conname FROM pg_constraint"
-            " WHERE contype IN ('c', 'f') AND connamespace = 'public'::regnamespace"
-        )
-        for table, name in cursor.fetchall():
-            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
-
-
-def drop_triggers() -> None:
+def drop_triggers(tables: Container[str] | None = None) -> None:
+    """Of these tables, or all of them."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
@@ -129,7 +124,26 @@ def drop_triggers() -> None:
             cursor.execute("SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'")
             drop = 'DROP TRIGGER "{name}"'
         for table, name in cursor.fetchall():
-            cursor.execute(drop.format(table=table, name=name))
+            if tables is None or table in tables:
+                cursor.execute(drop.format(table=table, name=name))
+
+
+def _drop_checks(tables: set[str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conrelid::regclass::text, conname FROM pg_constraint"
+            " WHERE contype = 'c' AND connamespace = 'public'::regnamespace"
+        )
+        for table, name in cursor.fetchall():
+            if table in tables:
+                cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+
+
+def _tables_of(statements: Iterable[str]) -> set[str]:
+    """What they name: more than they write to, which does no harm."""
+    return {
+        table for sql in statements for table in re.findall(r"(?:UPDATE|INTO|FROM)\s+(\w+)", sql)
+    }
 
 
 def _adapt(value: Any) -> Any:
