@@ -3,11 +3,14 @@
 import random
 from datetime import datetime, timedelta
 
+import time_machine
+
 from accounts.models import Organisation, User
 from marketplace.catalog.models import Service
 from marketplace.metering import services as metering
 from tests.cast import make_key
-from tests.market import give_tokens, make_call
+from tests.market import make_call
+from tests.reconciliation.book import give
 
 DAYS = 30
 QUIET_DAYS = {5, 6}  # Saturday and Sunday
@@ -24,7 +27,8 @@ def make_history(
     """Calls of the last DAYS days, the same at every run; returns how many. Rolled up."""
     dice = random.Random(2026)
     began = now - timedelta(days=DAYS)
-    give_tokens(organisation, 40_000_000_000, reference="history", now=began - timedelta(hours=1))
+    with time_machine.travel(began - timedelta(hours=1)):
+        give(organisation, 40_000_000_000)
     names = ("Support bot", "Report writer", "Search index")
     secrets = [
         make_key(organisation, created_by=people[place % len(people)], name=name, now=began)[1]
