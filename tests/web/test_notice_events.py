@@ -1,4 +1,4 @@
-"""What a payment tells of: written with the settlement, in its commit, once."""
+"""What payments and refunds tell of: written with what settles them, in its commit, once."""
 
 from typing import Any
 
@@ -9,8 +9,9 @@ from accounts import services as accounts
 from accounts.models import Notice, Organisation, User
 from marketplace.billing import services as billing
 from marketplace.billing.models import Order, SandboxSession
-from marketplace.billing.sandbox import processor
+from marketplace.billing.sandbox import processor, reversing
 from portal.kernel.clock import utc_now
+from tests.billing.money_back import approve, ask, decline, send, settle
 from tests.billing.shop import deliver, make_pack, open_order, pay
 from tests.cast import signed_in
 
@@ -71,3 +72,55 @@ def test_a_settlement_that_is_undone_tells_nothing(
     assert not Notice.objects.exists()
     order.refresh_from_db()
     assert order.status == "pending"
+
+
+def outcomes() -> list[str]:
+    """What ada was told of her refunds."""
+    notices = Notice.objects.filter(kind="refund_decided", person__email="ada@acme.example")
+    return [notice.params["outcome"] for notice in notices.order_by("pk")]
+
+
+@pytest.fixture
+def paid(waiting: tuple[Order, SandboxSession]) -> Order:
+    order, session = waiting
+    deliver(*pay(session))
+    order.refresh_from_db()
+    return order
+
+
+def test_a_refund_is_told_when_it_is_decided_and_when_it_fails_after_all(
+    paid: Order, ada: User, sam: User
+) -> None:
+    request = ask(paid, expected=9500)
+    assert outcomes() == []
+    approve(request, sam)
+    send(request)
+    settle(paid)
+    assert outcomes() == ["approved"]
+    assert "Refund approved: $95.00 for Team" in signed_in(ada).get(INBOX).content.decode()
+    reversing.fail_refund(refund_id=request.refund.refund_id, now=utc_now())
+    for _time in range(2):
+        settle(paid)
+    assert outcomes() == ["approved", "failed"]
+
+
+def test_a_declined_refund_is_told_once_a_request(paid: Order, sam: User) -> None:
+    for tries in (1, 2):
+        decline(ask(paid, expected=9500), sam)
+        assert outcomes() == ["declined"] * tries
+
+
+def test_a_refund_that_the_provider_refuses_is_told(paid: Order, sam: User) -> None:
+    request = ask(paid, expected=9500)
+    approve(request, sam)
+    reversing.dispute(session_id=paid.provider_session_id, now=utc_now())
+    assert send(request).state == "failed"
+    assert outcomes() == ["approved", "failed"]
+
+
+def test_the_first_of_two_who_must_agree_tells_nothing(
+    paid: Order, sam: User, settings: Any
+) -> None:
+    settings.REFUND_SECOND_PERSON_ABOVE = 1
+    assert not approve(ask(paid, expected=9500), sam)
+    assert outcomes() == []

@@ -20,7 +20,7 @@ from marketplace.billing.money_back import RefundOrder
 from marketplace.billing.payment_provider import PaymentRefused
 from marketplace.billing.providers import get_payment_provider
 from marketplace.billing.refund_rule import quote_refund
-from marketplace.billing.services import attempts, reversing
+from marketplace.billing.services import attempts, reversing, telling
 from marketplace.billing.waking import wake_on_commit
 from marketplace.ledger import services as ledger
 from portal.kernel.errors import Conflict, DomainError, Rejected
@@ -109,6 +109,7 @@ def approve_refund(*, request: RefundRequest, user: User, actor: Actor, now: dat
             return False
         _decide(locked, RequestState.APPROVED, user, now=now)
         _audit(locked, actor, "refund.approved", now=now)
+        telling.tell_of_refund(request=locked, outcome="approved", now=now)
         wake_on_commit("billing.send_refund", locked.public_id)
     return True
 
@@ -125,6 +126,7 @@ def decline_refund(
         _decide(locked, RequestState.DECLINED, user, now=now)
         reversing.follow_in_ledger(order=locked.order, now=now)
         _audit(locked, actor, "refund.declined", now=now)
+        telling.tell_of_refund(request=locked, outcome="declined", now=now)
 
 
 def needs_two(request: RefundRequest) -> bool:
@@ -189,6 +191,7 @@ def _fail(request: RefundRequest, code: str, *, now: datetime) -> None:
         locked.save(update_fields=["state", "failure_code"])
         reversing.follow_in_ledger(order=order, now=now)
         _audit(locked, SYSTEM_ACTOR, "refund.failed", now=now)
+        telling.tell_of_refund(request=locked, outcome="failed", now=now)
 
 
 def _lock_request(request: RefundRequest, state: RequestState) -> RefundRequest:

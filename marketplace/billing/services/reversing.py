@@ -30,7 +30,7 @@ from marketplace.billing.models import (
 from marketplace.billing.money_back import ProviderDispute, ProviderRefund
 from marketplace.billing.payment_provider import PaymentsUnavailable
 from marketplace.billing.providers import get_payment_provider
-from marketplace.billing.services import attempts, documents, settlement
+from marketplace.billing.services import attempts, documents, settlement, telling
 from marketplace.ledger import services as ledger
 from portal.kernel.errors import DomainError, NotFound
 
@@ -149,7 +149,7 @@ def _note_refunds(order: Order, refunds: Iterable[ProviderRefund], *, now: datet
             row.succeeded_at = now
         row.save(update_fields=["state", "amount_minor", "succeeded_at"])
         if request is not None:
-            _follow_request(request, told)
+            _follow_request(request, told, now=now)
         if succeeds:
             _audit(
                 order,
@@ -159,12 +159,14 @@ def _note_refunds(order: Order, refunds: Iterable[ProviderRefund], *, now: datet
             )
 
 
-def _follow_request(request: RefundRequest, told: ProviderRefund) -> None:
+def _follow_request(request: RefundRequest, told: ProviderRefund, *, now: datetime) -> None:
     """A refund that came back from the bank ends its request as failed, even after it was done."""
     state = _REQUEST_FOLLOWS[told.state]
     if request.state not in (state, RequestState.DECLINED):
         request.state = state
         request.save(update_fields=["state"])
+        if state == RequestState.FAILED:
+            telling.tell_of_refund(request=request, outcome="failed", now=now)
 
 
 def _note_disputes(order: Order, disputes: Iterable[ProviderDispute], *, now: datetime) -> None:

@@ -1,10 +1,10 @@
-"""Telling a company's owners and billing what became of an order, in the commit that settles it."""
+"""Telling a company's owners and billing what became of orders and refunds, in the commit of it."""
 
 from datetime import datetime
 
 from accounts import services as accounts
 from accounts.models import NoticeKind
-from marketplace.billing.models import Order
+from marketplace.billing.models import Order, RefundRequest
 
 
 def tell_of_payment(*, order: Order, now: datetime) -> None:
@@ -25,6 +25,21 @@ def tell_of_failure(*, order: Order, session_id: str, now: datetime) -> None:
         kind=NoticeKind.ORDER_FAILED,
         subject=f"{order.reference}:{session_id}",
         params=_facts(order),
+        now=now,
+    )
+
+
+def tell_of_refund(*, request: RefundRequest, outcome: str, now: datetime) -> None:
+    """Once for each outcome of a request: "approved", "declined", "failed"."""
+    accounts.announce_event(
+        organisation=request.order.organisation,
+        kind=NoticeKind.REFUND_DECIDED,
+        subject=f"{request.public_id}:{outcome}",
+        params={
+            **_facts(request.order),
+            "amount_minor": request.amount_minor,
+            "outcome": outcome,
+        },
         now=now,
     )
 
