@@ -113,6 +113,7 @@ def test_a_declined_refund_is_told_once_a_request(paid: Order, sam: User) -> Non
 def test_a_refund_that_the_provider_refuses_is_told(paid: Order, sam: User) -> None:
     request = ask(paid, expected=9500)
     approve(request, sam)
+    assert paid.provider_session_id
     reversing.dispute(session_id=paid.provider_session_id, now=utc_now())
     assert send(request).state == "failed"
     assert outcomes() == ["approved", "failed"]
