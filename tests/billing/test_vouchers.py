@@ -129,6 +129,7 @@ def test_a_code_of_many_uses_serves_many_organisations_once_each(
     [
         ("codes", 0), ("codes", 5001), ("millitokens", 0), ("millitokens", 10**16),
         ("uses_per_code", 0), ("codes_per_organisation", 0), ("tokens_expire_after_days", -1),
+        ("tokens_expire_after_days", 0),
         ("scope", "service:svc_none"), ("redeemable_until", utc_now() - timedelta(seconds=1)),
     ],
 )  # fmt: skip

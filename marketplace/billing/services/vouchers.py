@@ -72,7 +72,11 @@ def create_vouchers(
         "millitokens": (millitokens, 10**15),
         "uses_per_code": (uses_per_code, 10**6),
         "codes_per_organisation": (codes_per_organisation, MOST_CODES),
-        "tokens_expire_after_days": (tokens_expire_after_days or 1, 3650),
+        # None is for ever; 0 would be over before it began.
+        "tokens_expire_after_days": (
+            1 if tokens_expire_after_days is None else tokens_expire_after_days,
+            3650,
+        ),
     }
     for field, (number, most) in numbers.items():
         if not 1 <= number <= most:
