@@ -30,7 +30,7 @@ def test_packs_are_listed_in_a_currency(ada_api: ApiClient) -> None:
     ]
     assert yen[0]["amount_minor"] == "14500"
     assert (yen[0]["paid_tokens"], yen[0]["bonus_tokens"]) == ("100000000", "5000000")
-    assert codes(ada_api.get("/api/v1/packs", currency="XXX")) == {"currency": "invalid_choice"}
+    assert codes(ada_api.get("/api/v1/packs", currency="ZZZ")) == {"currency": "invalid_choice"}
 
 
 def test_an_order_is_made_paid_by_a_person_and_credited(
