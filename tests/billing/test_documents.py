@@ -6,11 +6,13 @@ import pytest
 import time_machine
 from django.core import mail
 from django.db import DatabaseError, transaction
+from structlog.testing import capture_logs
 
 from accounts.models import Organisation, User
 from marketplace.billing import checks, services
 from marketplace.billing.models import Document, DocumentCounter, Order, Pack
 from marketplace.billing.offers import included_tax
+from marketplace.billing.services import document_mail, documents
 from marketplace.billing.services.document_mail import MAIL_LEASE
 from portal.kernel.clock import utc_now
 from tests.billing.shop import open_order, pay
@@ -298,6 +300,54 @@ def test_a_mail_server_that_is_down_is_tried_again(
     assert services.mail_due_documents(now=now) == 0, "the lease is not over"
     assert services.mail_due_documents(now=now + MAIL_LEASE) == 1
     assert len(mail.outbox) == 1
+
+
+def test_an_address_that_is_none_does_not_hold_up_the_others(
+    acme: Organisation, globex: Organisation, team_pack: Pack
+) -> None:
+    Organisation.objects.filter(pk=acme.pk).update(billing_email="bills@acme.example\nBcc: x")
+    buy(Organisation.objects.get(pk=acme.pk), team_pack)
+    buy(globex, team_pack)
+    assert services.mail_due_documents(now=utc_now()) == 1
+    assert len(mail.outbox) == 1
+    assert "bills@acme.example" not in str(mail.outbox[0].to)
+    assert Document.objects.get(mailed_at=None).order.organisation == acme
+
+
+def test_two_workers_that_both_saw_it_due_mail_it_once(
+    acme: Organisation, team_pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second comes while the first sends, and, with an old list, once more after it."""
+    buy(acme, team_pack)
+    [pk], now, later = Document.objects.values_list("pk", flat=True), utc_now(), 2 * MAIL_LEASE
+    others: list[bool] = []
+
+    def send(letter: mail.EmailMessage) -> None:
+        others.append(document_mail._mail_document(pk, now=now))
+        mail.outbox.append(letter)
+
+    monkeypatch.setattr(mail.EmailMessage, "send", send)
+    assert services.mail_due_documents(now=now) == 1
+    others.append(document_mail._mail_document(pk, now=now + later))
+    assert others == [False, False]
+    assert len(mail.outbox) == 1
+
+
+def test_issuing_wakes_the_mailing_and_noting_too_much_is_told(
+    acme: Organisation, team_pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr(documents, "wake_on_commit", woken.append)
+    order = buy(acme, team_pack)
+    assert woken == ["billing.mail_documents"]
+    with capture_logs() as logs:
+        credit(order, 100)
+        assert not logs
+        assert credit(order, 99) is None
+    [told] = logs
+    assert (told["event"], told["log_level"]) == ("credited_too_much", "warning")
+    assert (told["order"], told["noted_minor"]) == (order.public_id, 100)
+    assert woken == ["billing.mail_documents"] * 2
 
 
 def test_old_receipts_keep_their_numbers() -> None:

@@ -99,6 +99,16 @@ def test_long_texts_and_many_rows_go_on_over_pages() -> None:
     assert text.count("长") >= 60 * 200
 
 
+def test_an_address_longer_than_a_page_goes_on_over_it() -> None:
+    """As long as one can be, 200 lines: else such a buyer's invoice would never be mailed."""
+    lines = tuple(f"Line {number}." for number in range(200))
+    long, short = Party("To", "Long", lines), Party("From", "Short", ("End of the short one",))
+    for seller, buyer in ((short, long), (long, short), (long, long)):
+        paper = Paper(heading="Invoice", seller=seller, buyer=buyer, facts=(("a", "b"),), tables=())
+        text = read(draw_pdf(paper))
+        assert all(text.count(line) == (2 if seller is buyer else 1) for line in lines)
+
+
 def test_the_same_paper_is_the_same_file() -> None:
     with translation.override("zh-hans"):
         paper = make_paper("账单")

@@ -80,7 +80,13 @@ def _draw_parties(*parties: Party) -> Flowable:
         ]
         for party in parties
     ]
-    return Grid([cells], colWidths=[WIDTH / 2] * 2, style=[_TOP, _NO_INDENT], hAlign="LEFT")
+    return Grid(
+        [cells],
+        colWidths=[WIDTH / 2] * 2,
+        style=[_TOP, _NO_INDENT],
+        hAlign="LEFT",
+        splitInRow=1,  # an address may be longer than a page
+    )
 
 
 def _draw_facts(facts: Sequence[tuple[str, str]]) -> Flowable:
