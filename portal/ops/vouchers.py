@@ -21,7 +21,12 @@ from portal.ops.lookups import find_or_404
 
 
 class BatchForm(forms.Form):
-    """The terms of new codes; the service knows their bounds."""
+    """The terms of new codes; the service knows their bounds.
+
+    ``key`` is made when the page is: a double click sends the same one and gets the same codes.
+    """
+
+    key = forms.CharField(widget=forms.HiddenInput, min_length=22, max_length=64)
 
     name = forms.CharField(
         label=_("Name"),
@@ -54,8 +59,8 @@ class BatchForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 @staff_view
 def voucher_list(request: PersonRequest) -> HttpResponse:
-    """All batches; a POST makes one and answers with its codes, this once."""
-    form = BatchForm(request.POST or None)
+    """All batches; a POST makes one and answers with its codes."""
+    form = BatchForm(request.POST or None, initial={"key": services.make_voucher_key()})
     if request.method == "POST" and form.is_valid():
         terms = dict(form.cleaned_data)
         try:
@@ -66,6 +71,9 @@ def voucher_list(request: PersonRequest) -> HttpResponse:
                 actor=accounts.actor_from_request(request),
                 now=utc_now(),
             )
+        except services.VoucherKeyReused as refusal:
+            form.add_error(None, str(refusal))
+            form.data = {**request.POST.dict(), "key": services.make_voucher_key()}
         except DomainError as refusal:
             field = str(refusal.data.get("field", ""))
             form.add_error({"millitokens": "tokens"}.get(field, field) or None, str(refusal))

@@ -124,6 +124,17 @@ def test_a_code_of_many_uses_serves_many_organisations_once_each(
     assert balance_of(acme) == balance_of(globex) == MILLION
 
 
+def test_a_code_is_redeemed_once_by_whoever_may_redeem_more(acme: Organisation, make) -> None:
+    first, second = make(codes=2, uses_per_code=2, codes_per_organisation=2)
+    redeem(acme, first)
+    before = read_all()
+    with pytest.raises(services.VoucherRefused):
+        redeem(acme, first)
+    assert read_all() == before
+    redeem(acme, second)
+    assert balance_of(acme) == 2 * MILLION
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -138,6 +149,33 @@ def test_terms_that_make_no_sense_make_nothing(make, field: str, value: object) 
         make(**{field: value})
     assert refusal.value.data == {"field": field}
     assert not VoucherBatch.objects.exists()
+
+
+def test_a_key_stands_for_one_batch_and_its_codes(make) -> None:
+    key, until = services.make_voucher_key(), utc_now() + LATER
+    codes = make(codes=3, key=key, redeemable_until=until)
+    before = read_all()
+    assert make(codes=3, key=key, redeemable_until=until) == codes
+    for other in ({"codes": 2}, {"codes": 3, "millitokens": 1}, {"codes": 3, "name": "Other"}):
+        with pytest.raises(services.VoucherKeyReused):
+            make(key=key, **{"redeemable_until": until, **other})
+    assert read_all() == before
+    assert VoucherBatch.objects.count() == 1
+    assert not set(make(codes=3, redeemable_until=until)) & set(codes)
+    kept = json.dumps(list(VoucherBatch.objects.values()), default=str)
+    assert key not in kept
+
+
+def test_many_clicks_at_once_make_one_batch(committed_db: CommittedDatabase) -> None:
+    staff = make_person("staff@market.example", is_staff=True)
+    key, until = services.make_voucher_key(), utc_now() + LATER
+    results = at_once(
+        8, lambda _: make_codes(staff, codes=5, key=key, redeemable_until=until, name="Once")
+    )
+    assert all(one == results[0] for one in results)
+    assert len(set(results[0])) == 5
+    assert (VoucherBatch.objects.count(), Voucher.objects.count()) == (1, 5)
+    assert AuditEvent.objects.filter(action="voucher_batch.created").count() == 1
 
 
 def _redeem_one_of(companies: list[Organisation], code: str, number: int) -> VoucherRedemption:
@@ -216,13 +254,20 @@ def test_staff_make_a_batch_and_get_its_codes_once(
     form = {
         "name": "=Fair", "codes": 3, "tokens": 5000, "scope": "", "uses_per_code": 1,
         "redeemable_until": f"{utc_now() + LATER:%Y-%m-%dT%H:%M}", "codes_per_organisation": 2,
-        "tokens_expire_after_days": "",
+        "tokens_expire_after_days": "", "key": services.make_voucher_key(),
     }  # fmt: skip
     assert signed_in(ada).post("/ops/vouchers/", form).status_code == 404
     wrong = staff.post("/ops/vouchers/", {**form, "tokens": 0})
     assert wrong.context["form"].errors.keys() == {"tokens"}
     assert not VoucherBatch.objects.exists()
+    assert staff.post("/ops/vouchers/", {**form, "key": ""}).status_code == 200
+    assert not VoucherBatch.objects.exists()
     answer = staff.post("/ops/vouchers/", form)
+    assert staff.post("/ops/vouchers/", form).content == answer.content, "a double click"
+    other = staff.post("/ops/vouchers/", {**form, "codes": 4})
+    assert "on other terms already" in other.content.decode()
+    assert form["key"] not in other.content.decode(), "the next click makes it"
+    assert VoucherBatch.objects.count() == 1
     assert answer["Content-Disposition"] == 'attachment; filename="vouchers.csv"'
     assert "no-store" in answer["Cache-Control"]
     rows = list(csv.DictReader(io.StringIO(answer.content.decode())))

@@ -14,6 +14,8 @@ class VoucherBatch(models.Model):
     """Codes that were made together and on the same terms, which never change."""
 
     public_id = PublicIdField(prefix="vba")
+    # Of the key that made it and its codes; null in batches from before there were keys.
+    key_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)
     name = models.CharField(max_length=80)
     # What each redemption grants, to whichever wallet of this scope, and for how long.
     millitokens = models.BigIntegerField()

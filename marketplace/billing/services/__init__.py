@@ -43,9 +43,11 @@ from marketplace.billing.services.settlement import place_payment, settle_order
 from marketplace.billing.services.sweeping import SweepResult, sweep_orders
 from marketplace.billing.services.vouchers import (
     VoucherBatchRejected,
+    VoucherKeyReused,
     VoucherRefused,
     create_vouchers,
     list_voucher_scopes,
+    make_voucher_key,
     redeem_voucher,
     withdraw_vouchers,
 )
@@ -68,6 +70,7 @@ __all__ = [
     "TooManyOpenOrders",
     "UnknownPayment",
     "VoucherBatchRejected",
+    "VoucherKeyReused",
     "VoucherRefused",
     "approve_refund",
     "cancel_order",
@@ -84,6 +87,7 @@ __all__ = [
     "issue_credit_note",
     "list_voucher_scopes",
     "mail_due_documents",
+    "make_voucher_key",
     "needs_two",
     "open_payment",
     "place_payment",

@@ -1,6 +1,7 @@
-"""Making vouchers and redeeming them. A code is random and never stored: lost is lost."""
+"""Making vouchers and redeeming them. Codes are never stored: lost is lost."""
 
 import hashlib
+import hmac
 import secrets
 from datetime import datetime, timedelta
 
@@ -30,6 +31,16 @@ class VoucherBatchRejected(Rejected):
     sentence = _("These terms make no vouchers. Nothing was made.")
 
 
+class VoucherKeyReused(Conflict):
+    """The key stands for a batch on other terms."""
+
+    code = "voucher_key_reused"
+    sentence = _(
+        "This page has made a batch on other terms already. Nothing was made. Send it again to make"
+        " one on these terms too."
+    )
+
+
 class VoucherRefused(Conflict):
     """The one answer to every code that cannot be redeemed, whatever is wrong with it."""
 
@@ -49,6 +60,11 @@ def list_voucher_scopes() -> list[str]:
     return ["", *(f"modality:{code}" for code in vocabulary.MODALITIES)]
 
 
+def make_voucher_key() -> str:
+    """128 random bits. A secret: the codes of its batch follow from it."""
+    return secrets.token_urlsafe(16)
+
+
 def create_vouchers(
     *,
     name: str,
@@ -59,13 +75,16 @@ def create_vouchers(
     tokens_expire_after_days: int | None = None,
     uses_per_code: int = 1,
     codes_per_organisation: int = 1,
+    key: str = "",
     user: User,
     actor: Actor,
     now: datetime,
 ) -> tuple[VoucherBatch, list[str]]:
-    """A batch of so many codes (at most 5000), which are returned here and never again.
+    """A batch of so many codes (at most 5000), and these codes.
 
-    Raises VoucherBatchRejected with the field.
+    ``key`` (see ``make_voucher_key``; a new one if none is given) is what the codes are made from:
+    who repeats it with the same terms gets the same batch and codes, nobody else ever does.
+    Raises VoucherBatchRejected with the field, or VoucherKeyReused.
     """
     numbers = {
         "codes": (codes, MOST_CODES),
@@ -88,19 +107,26 @@ def create_vouchers(
         raise VoucherBatchRejected(_("Choose a time to come."), data={"field": "redeemable_until"})
     if scope not in list_voucher_scopes():
         raise VoucherBatchRejected(data={"field": "scope"})
-    made = [_make_code() for _number in range(codes)]
+    terms = {
+        "name": name,
+        "millitokens": millitokens,
+        "scope": scope,
+        "tokens_expire_after_days": tokens_expire_after_days,
+        "uses_per_code": uses_per_code,
+        "codes_per_organisation": codes_per_organisation,
+        "redeemable_until": redeemable_until,
+        "created_by_id": user.pk,
+    }
+    key = key or make_voucher_key()
+    made = [_make_code(key, number) for number in range(codes)]
+    draft = VoucherBatch(key_digest=_sha256(key), created_at=now, **terms)
     with transaction.atomic():
-        batch = VoucherBatch.objects.create(
-            name=name,
-            millitokens=millitokens,
-            scope=scope,
-            tokens_expire_after_days=tokens_expire_after_days,
-            uses_per_code=uses_per_code,
-            codes_per_organisation=codes_per_organisation,
-            redeemable_until=redeemable_until,
-            created_by=user,
-            created_at=now,
-        )
+        # Of two that arrive together one inserts; the other waits for it and reads its row.
+        VoucherBatch.objects.bulk_create([draft], ignore_conflicts=True)
+        batch = VoucherBatch.objects.get(key_digest=draft.key_digest)
+        if batch.public_id != draft.public_id:
+            _require_same(batch, terms, codes)
+            return batch, made
         Voucher.objects.bulk_create(
             [Voucher(batch=batch, digest=_digest(code), most_uses=uses_per_code) for code in made],
             batch_size=500,
@@ -174,16 +200,27 @@ def _grant(redemption: VoucherRedemption, batch: VoucherBatch, *, now: datetime)
     )
 
 
-def _make_code() -> str:
-    letters = "".join(secrets.choice(_LETTERS) for _letter in range(_LENGTH))
+def _require_same(batch: VoucherBatch, terms: dict[str, object], codes: int) -> None:
+    stands = {field: getattr(batch, field) for field in terms}
+    if stands != terms or batch.vouchers.count() != codes:
+        raise VoucherKeyReused
+
+
+def _make_code(key: str, number: int) -> str:
+    """A byte for a letter, of which five bits count: each of the 32 letters is as likely."""
+    drawn = hmac.digest(key.encode(), str(number).encode(), "sha256")[:_LENGTH]
+    letters = "".join(_LETTERS[byte % len(_LETTERS)] for byte in drawn)
     return "-".join(letters[at : at + _GROUP] for at in range(0, _LENGTH, _GROUP))
 
 
 def _digest(code: str) -> str:
     """Of the code as it was meant: spaces, hyphens and small letters don't matter, nor do letters
     that look like digits."""
-    meant = code.upper().translate(_MISREAD)
-    return hashlib.sha256(meant.encode()).hexdigest()
+    return _sha256(code.upper().translate(_MISREAD))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _audit_batch(
