@@ -75,7 +75,15 @@ def test_only_the_digest_of_a_code_is_kept(acme: Organisation, make) -> None:
     assert code.replace("-", "") not in kept
 
 
-@pytest.mark.parametrize("write", [str.lower, lambda code: f" {code.replace('-', ' ')} "])
+@pytest.mark.parametrize(
+    "write",
+    [
+        str.lower,
+        lambda code: f" {code.replace('-', ' ')} ",
+        lambda code: "\u2011".join(code.replace("-", "\u2013\u00a0", 1).split("-")),
+        lambda code: code.replace("-", "\u2010"),
+    ],
+)
 def test_a_code_is_read_as_it_was_meant(acme: Organisation, make, write) -> None:
     [code] = make()
     redeem(acme, write(code.replace("0", "O").replace("1", "l")))
@@ -93,7 +101,12 @@ def test_no_other_code_works_and_nothing_changes(
     services.withdraw_vouchers(
         batch=VoucherBatch.objects.get(name="Leaked"), actor=SYSTEM_ACTOR, now=utc_now()
     )
+    leaked = VoucherBatch.objects.values().get(name="Leaked")
     before, answers = read_all(), set()
+    services.withdraw_vouchers(
+        batch=VoucherBatch.objects.get(name="Leaked"), actor=SYSTEM_ACTOR, now=utc_now() + LATER
+    )
+    assert VoucherBatch.objects.values().get(name="Leaked") == leaked, "twice is once"
     for organisation, code, when in (
         (acme, "", utc_now()),
         (acme, "0000-0000-0000-0000", utc_now()),
@@ -149,6 +162,14 @@ def test_terms_that_make_no_sense_make_nothing(make, field: str, value: object) 
         make(**{field: value})
     assert refusal.value.data == {"field": field}
     assert not VoucherBatch.objects.exists()
+
+
+def test_a_batch_ends_after_it_begins(make) -> None:
+    now = utc_now()
+    with pytest.raises(services.VoucherBatchRejected):
+        make(redeemable_until=now, now=now)
+    assert not VoucherBatch.objects.exists()
+    assert make(redeemable_until=now + timedelta(microseconds=1), now=now)
 
 
 def test_a_key_stands_for_one_batch_and_its_codes(make) -> None:
