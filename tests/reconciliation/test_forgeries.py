@@ -10,8 +10,9 @@ from datetime import timedelta
 
 import pytest
 
-from accounts.models import User
+from accounts.models import Organisation, User
 from accounts.services import SYSTEM_ACTOR
+from marketplace.billing.models import VoucherRedemption
 from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Account, Lot, Wallet
 from marketplace.ledger.services import CaptureRequest, HoldRequest, Move
@@ -118,7 +119,7 @@ def _adjustment_that_names_no_finding_of_ours(_wallet: Wallet) -> None:
 
 def _adjustment_older_than_its_finding(_wallet: Wallet) -> None:
     _post(OPERATORS["suspense"], OPERATORS["promotion"], reference=_name_finding())
-    inject("UPDATE reconciliation_finding SET opened_at = %s", utc_now() + timedelta(seconds=1))
+    inject("UPDATE reconciliation_finding SET opened_at = %s", utc_now() + timedelta(minutes=31))
 
 
 def _adjustment_of_a_pair_that_no_decision_moves(_wallet: Wallet) -> None:
@@ -187,6 +188,37 @@ def _trial_that_was_not_recorded(wallet: Wallet) -> None:
            wallet.owner_key)  # fmt: skip
 
 
+def _trial_of_another_time(wallet: Wallet) -> None:
+    before = utc_now() - timedelta(days=1)
+    for change in (
+        "UPDATE accounts_trialclaim SET claimed_at = %s WHERE organisation_id = ("
+        "SELECT id FROM accounts_organisation WHERE public_id = %s)",
+        "UPDATE accounts_auditevent SET recorded_at = %s"
+        " WHERE action = 'trial.granted' AND target_id = %s",
+    ):
+        inject(change, before, wallet.owner_key)
+
+
+def _trial_recorded_as_something_else(wallet: Wallet) -> None:
+    inject("UPDATE accounts_auditevent SET action = 'trial.refused'"
+           " WHERE action = 'trial.granted' AND target_id = %s", wallet.owner_key)  # fmt: skip
+
+
+def _voucher_of_somebody_else(wallet: Wallet) -> None:
+    """Redeemed by one, and granted to another."""
+    globex = Organisation.objects.get(slug="globex")
+    redeemed = VoucherRedemption.objects.get()
+    another = VoucherRedemption.objects.create(
+        voucher=redeemed.voucher, organisation=globex, redeemed_by=redeemed.redeemed_by,
+        redeemed_at=utc_now(),
+    )  # fmt: skip
+    face = redeemed.voucher.batch.millitokens
+    _grant(
+        wallet, another.reference, face_millitokens=face, now=another.redeemed_at,
+        debits=[("promotion", ledger.OPERATOR, face)],
+    )  # fmt: skip
+
+
 def _voucher_that_nobody_redeemed(wallet: Wallet) -> None:
     _grant(wallet, f"voucher:vch_other:{wallet.owner_key}")
 
@@ -202,7 +234,7 @@ def _grant_that_names_no_finding_of_ours(wallet: Wallet) -> None:
 
 def _grant_older_than_its_finding(wallet: Wallet) -> None:
     _grant(wallet, _name_finding())
-    inject("UPDATE reconciliation_finding SET opened_at = %s", utc_now() + timedelta(seconds=1))
+    inject("UPDATE reconciliation_finding SET opened_at = %s", utc_now() + timedelta(minutes=31))
 
 
 def _suspense_of(owner_key: str) -> None:
@@ -242,6 +274,9 @@ FORGERIES: list[tuple[int, bool, Forgery]] = [
     (4, FINDING, _trial_of_somebody_else),
     (4, FINDING, _trial_without_a_claim),
     (4, FINDING, _trial_that_was_not_recorded),
+    (4, FINDING, _trial_of_another_time),
+    (4, FINDING, _trial_recorded_as_something_else),
+    (4, FINDING, _voucher_of_somebody_else),
     (4, FINDING, _voucher_that_nobody_redeemed),
     (4, FINDING, _live_tokens_as_test_tokens),
     (4, FINDING, _grant_that_names_no_finding_of_ours),
@@ -292,9 +327,12 @@ def test_what_staff_have_looked_at_is_not_brought_up_again(
     assert Finding.objects.count() == known
 
 
-def test_what_a_person_did_about_a_finding_raises_nothing(busy: Wallet) -> None:
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(minutes=29)])
+def test_what_a_person_did_about_a_finding_raises_nothing(busy: Wallet, ahead: timedelta) -> None:
+    """Though the clock of whoever opened the finding was ahead."""
     run_twice()
     known = Finding.objects.count()
+    inject("UPDATE reconciliation_finding SET opened_at = %s", utc_now() + ahead)
     reason = _name_finding()
     provider = Account.objects.get(kind="suspense", owner_key__startswith="prv_").owner_key
     waiting = ("suspense", provider)

@@ -14,7 +14,7 @@ from marketplace.reconciliation.checks.base import (
     find_differences,
     was_decided,
 )
-from marketplace.reconciliation.clocks import CLOCKS_DIFFER
+from marketplace.reconciliation.clocks import CLOCKS_DIFFER, later_by_any_clock
 
 _NUMBER = 5
 
@@ -107,7 +107,7 @@ _DECIDED_MOVES = (
 )
 # Between the operator's accounts anything adds up, so each such transaction names the record that
 # it was made for: the payment, as it goes into suspense and out again, or the finding, older than
-# what was done about it.
+# what was done about it by any clock.
 _WITHOUT_CAUSE = f"""
 SELECT 'transaction:' || t.public_id AS subject, e.amount_millitokens AS at_stake,
        NULL AS wallet_id, t.kind, t.reference, t.idempotency_scope AS scope,
@@ -127,7 +127,7 @@ WHERE t.id > %s AND t.kind IN ('adjustment', 'payout')
   ) OR EXISTS (
       SELECT 1 FROM reconciliation_finding f
       WHERE t.idempotency_scope <> 'stray_payment' AND t.reference = 'finding:' || f.public_id
-        AND f.opened_at <= t.recorded_at
+        AND f.opened_at <= {{latest}}
         AND d.kind || ':' || c.kind IN ({_quote(_DECIDED_MOVES)})
   )))
   AND NOT {was_decided(_NUMBER, "'transaction:' || t.public_id")}
@@ -182,9 +182,11 @@ HAVING MAX(r.reversal_no) <> (SELECT COUNT(*) FROM ledger_transaction a WHERE a.
 
 def _examine_book(cursor: CursorWrapper, scope: Scope) -> Examined:
     floor = scope.after("ledger_transaction")
+    latest = later_by_any_clock(cursor.db.vendor, "t.recorded_at")
+    without_cause = _WITHOUT_CAUSE.replace("{latest}", latest)
     differences = [
         *find_differences(cursor, _ODD_ENTRIES, [floor]),
-        *find_differences(cursor, _WITHOUT_CAUSE, [floor], action=Action.FINDING),
+        *find_differences(cursor, without_cause, [floor], action=Action.FINDING),
         *find_differences(cursor, _LINES, [floor, floor, scope.now + CLOCKS_DIFFER]),
         *find_differences(cursor, _REVERSALS, [floor, floor]),
     ]

@@ -13,6 +13,7 @@ from marketplace.reconciliation.checks.base import (
     was_decided,
 )
 from marketplace.reconciliation.checks.wallets import WALLET_SUBJECT
+from marketplace.reconciliation.clocks import later_by_any_clock
 
 _NUMBER = 4
 
@@ -64,7 +65,7 @@ WHERE t.id > %s AND t.kind IN ('purchase', 'grant')
 """
 # Why a gift was given: as test tokens, as the trial that the organisation claimed then, for a
 # voucher that it redeemed then, or by a person for a finding (several, if need be), older than what
-# was done about it.
+# was done about it by any clock.
 _GIFTS_WITHOUT_CAUSE = f"""
 SELECT 'lot:' || l.public_id AS subject, l.face_millitokens AS at_stake, l.wallet_id,
        l.kind, l.reference, l.face_millitokens AS face, w.owner_key, w.unit, t.recorded_at
@@ -90,7 +91,7 @@ WHERE t.id > %s AND t.kind = 'grant' AND NOT (l.kind = 'grant' AND (
          AND b.millitokens = l.face_millitokens AND b.scope = w.scope)
    OR EXISTS (
        SELECT 1 FROM reconciliation_finding f
-       WHERE f.opened_at <= t.recorded_at
+       WHERE f.opened_at <= {{latest}}
          AND l.reference || ':' LIKE 'finding:' || f.public_id || ':%%')))
   AND NOT {was_decided(_NUMBER, "'lot:' || l.public_id")}
 """  # noqa: S608 (our own text)
@@ -183,7 +184,9 @@ HAVING SUM(sides.moved) <> SUM(CASE WHEN t.kind = 'reversal' THEN -sides.burnt
 
 def _examine_lots(cursor: CursorWrapper, scope: Scope) -> Examined:
     floor = scope.after("ledger_transaction")
+    latest = later_by_any_clock(cursor.db.vendor, "t.recorded_at")
     gifts = _GIFTS_WITHOUT_CAUSE.replace("{tokens}", _TOKENS[cursor.db.vendor])
+    gifts = gifts.replace("{latest}", latest)
     against_orders = _LOTS_AGAINST_ORDERS.replace("{expiry}", _EXPIRY[cursor.db.vendor])
     differences = [
         *find_differences(cursor, _LOTS_AGAINST_WALLET),
