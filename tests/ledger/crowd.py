@@ -95,6 +95,33 @@ def reverse_a_part(number: int, *, transaction_id: str, amount: int, key: str) -
     return "created" if created else "known"
 
 
+def take_back(number: int) -> bool:
+    """All of it, by a charge-back; whether this was the one that posted it."""
+    from tests.ledger import purchases
+
+    return purchases.reverse_unaudited(0, purchases.PAID).created
+
+
+def take_back_or_spend(number: int, *, turns: int) -> int:
+    """A third of the workers say what was refunded, a third what was charged back, any total after
+    any other, and a third spend from all wallets meanwhile; what was spent."""
+    from tests.ledger import cast, purchases
+
+    chance = random.Random(number)
+    spent = 0
+    for turn in range(turns):
+        total = chance.choice([0, 0, chance.randint(1, purchases.PAID), purchases.PAID])
+        if number % 3 < 2:
+            purchases.reverse_unaudited(*((total, 0), (0, total))[number % 3])
+            continue
+        key = f"{number}:{turn}"
+        placed = cast.place(chance.randint(1, 9000), scopes=(purchases.SCOPE,), idempotency_key=key)
+        if placed.outcome == "held":
+            cost = chance.randint(0, 9000)
+            spent += cast.capture(placed.hold_id, cost).captured_millitokens
+    return spent
+
+
 def freeze_and_lift(number: int, *, wallet_pk: int, turns: int) -> int:
     """Put and lift a reason of one's own and a shared one; how often the shared one was put."""
     from marketplace.ledger import services as ledger

@@ -6,8 +6,20 @@ from marketplace.ledger.models import Hold, Lot, Transaction
 from tests.databases import CommittedDatabase
 from tests.ledger import crowd
 from tests.ledger.auditor import audit
-from tests.ledger.cast import capture, grant, hold, remainders, wallet
+from tests.ledger.cast import ACME, capture, grant, hold, remainders, wallet
 from tests.ledger.crowd import run_crowd
+from tests.ledger.purchases import (
+    BONUS,
+    FACE,
+    ORDER,
+    PAID,
+    SCOPE,
+    balance,
+    buy,
+    moved,
+    reverse,
+    spend,
+)
 
 
 def test_64_workers_drain_a_wallet_to_exactly_zero(committed_db: CommittedDatabase) -> None:
@@ -103,6 +115,38 @@ def test_same_reversal_20_times_at_once_is_one(committed_db: CommittedDatabase) 
     assert Counter(answers) == {"created": 1, "known": 19}
     assert wallet().posted_millitokens == 10
     audit()
+
+
+def test_same_charge_back_20_times_at_once_is_taken_once(committed_db: CommittedDatabase) -> None:
+    buy()
+    spend(FACE)  # all of the bonus among it, which is given before what is paid
+    created = run_crowd(committed_db, crowd.take_back, 20)
+    assert sum(created) == 1
+    assert Transaction.objects.filter(kind="chargeback").count() == 1
+    assert (wallet().posted_millitokens, balance("clearing", "sandbox")) == (0, 0)
+    assert balance("receivable", ACME) == -90_250
+    audit()
+
+
+def test_refunds_charge_backs_and_calls_at_once_end_as_the_last_totals_say(
+    committed_db: CommittedDatabase,
+) -> None:
+    grant(20_000)
+    buy(scope=SCOPE)
+    spent = run_crowd(committed_db, crowd.take_back_or_spend, 9, turns=12)
+    audit()
+    assert sum(spent) > 0
+    assert Transaction.objects.filter(reference=ORDER, kind="reversal").exists()
+    reverse(0, PAID)
+    assert balance("clearing", "sandbox") == -20_000
+    assert wallet(scope=SCOPE).posted_millitokens == 0
+    assert wallet().frozen == wallet(scope=SCOPE).frozen == (balance("receivable", ACME) < 0)
+    reverse(0, 0)
+    assert moved() == {}
+    assert not wallet().frozen
+    assert wallet().posted_millitokens + wallet(scope=SCOPE).posted_millitokens == (
+        20_000 + FACE + BONUS - sum(spent)
+    )
 
 
 def test_freezes_at_once_leave_the_wallet_as_its_reasons_say(

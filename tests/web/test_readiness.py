@@ -89,6 +89,7 @@ def test_ledger_refuses_what_opens_something(db: None) -> None:
             reason="test",
             now=books.NOW,
         ),
+        lambda: ledger.reverse_purchase(reference="order:1", refunded_minor=1, now=books.NOW),
     ):
         with pytest.raises(ledger.LedgerUnguarded) as refused:
             open_something()

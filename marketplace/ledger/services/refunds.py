@@ -6,19 +6,14 @@ than does (a dispute was won, a refund failed), all of it is reversed and posted
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Sum
 from django.db.transaction import atomic
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.ledger.models import (
     AccountKind,
-    Entry,
     Lot,
-    LotBurn,
     LotKind,
     Transaction,
     TransactionKind,
@@ -28,6 +23,7 @@ from marketplace.ledger.services.accounts import resolve_accounts
 from marketplace.ledger.services.commands import OPERATOR, PurchaseReversal
 from marketplace.ledger.services.debts import keep_debt_freeze
 from marketplace.ledger.services.draft import Draft, Heading, Line, hash_request
+from marketplace.ledger.services.past_reversals import Sale, Sides, sum_burns, sum_sides
 from marketplace.ledger.services.reads import load_lots, lock_wallets
 from marketplace.ledger.services.rows import LotRow, WalletRow
 from marketplace.ledger.watch import refuse_when_unguarded
@@ -35,9 +31,6 @@ from portal.kernel.errors import NotFound
 
 _KINDS = (TransactionKind.REFUND, TransactionKind.CHARGEBACK)
 _SCOPE = "purchase_reversal"
-
-# What stands in the books by (debit account, credit account), in millitokens; never 0.
-_Sides = Mapping[tuple[int, int], int]
 
 
 class UnknownPurchase(NotFound):
@@ -81,38 +74,13 @@ def _find_lot(reference: str, kind: str) -> Lot | None:
     return Lot.objects.select_related("wallet").filter(reference=reference, kind=kind).first()
 
 
-@dataclass(frozen=True, slots=True)
-class _Sale:
-    """How the purchase credited its paid lot: ``worth`` of ``face`` through ``clearing``."""
-
-    face: int
-    worth: int
-    clearing: int
-    discount: int
-
-    @classmethod
-    def read(cls, lot: Lot) -> "_Sale":
-        debits = Entry.objects.filter(
-            transaction__idempotency_scope="grant",
-            transaction__idempotency_key=f"{LotKind.PAID}:{lot.reference}",
-        ).values_list("debit_account__kind", "debit_account", "amount_millitokens")
-        by_kind = {kind: (account, amount) for kind, account, amount in debits}
-        clearing, worth = by_kind[AccountKind.CLEARING]
-        discount, _amount = by_kind.get(AccountKind.DISCOUNT, (0, 0))
-        return cls(lot.face_millitokens, worth, clearing, discount)
-
-    def money_of(self, tokens: int) -> int:
-        """What so many of its tokens were paid with, in millitokens; rounded down."""
-        return self.worth * tokens // self.face
-
-
 class _Books:
     """One purchase's lots and what its reversals have posted, read under its wallet's lock."""
 
     def __init__(self, reference: str, paid_lot: Lot, wallet: WalletRow, now: datetime) -> None:
         self.reference, self.wallet, self.now = reference, wallet, now
         self.paid_minor = paid_lot.paid_minor
-        self.sale = _Sale.read(paid_lot)
+        self.sale = Sale.read(paid_lot)
         load_lots([wallet])
         bonus_lot = _find_lot(reference, LotKind.BONUS)
         self.paid = self._row(paid_lot)
@@ -121,7 +89,7 @@ class _Books:
         self.history = Transaction.objects.filter(
             reference=reference, kind__in=(*_KINDS, TransactionKind.REVERSAL)
         )
-        taken = self._read_burns()
+        taken = sum_burns(self.history)
         self.taken_paid = taken[self.paid.id]
         self.taken_bonus = taken[self.bonus.id] if self.bonus else 0
 
@@ -135,9 +103,9 @@ class _Books:
         bonus = 0
         if total and self.bonus:
             bonus = self.taken_bonus + min(self.bonus.remaining, free)
-        charged = self.sale.worth * min(self.paid_minor, charged_back_minor) // self.paid_minor
+        charged = self.sale.worth * charged_back_minor // self.paid_minor
         wanted = self._sides(target, paid, bonus, charged)
-        posted = self._read_sides()
+        posted = sum_sides(self.history)
         if wanted == posted:
             return False
         draft = Draft(self.now)
@@ -159,9 +127,7 @@ class _Books:
     def _share(self, minor: int) -> int:
         return self.sale.face * minor // self.paid_minor
 
-    def _sides(
-        self, target: int, paid: int, bonus: int, charged: int
-    ) -> dict[tuple[int, int], int]:
+    def _sides(self, target: int, paid: int, bonus: int, charged: int) -> Sides:
         """What must stand in the books when ``paid`` of ``target`` tokens could be taken."""
         unit, wallet, sale = self.wallet.unit, self.wallet.account_id, self.sale
         promotion = (AccountKind.PROMOTION.value, OPERATOR, unit)
@@ -186,7 +152,7 @@ class _Books:
         self,
         draft: Draft,
         kind: TransactionKind,
-        missing: _Sides,
+        missing: Sides,
         paid: int,
         bonus: int,
         number: int,
@@ -240,28 +206,6 @@ class _Books:
             draft.post(heading, lines, burns)
         self.taken_paid = self.taken_bonus = 0
         return len(standing)
-
-    def _read_sides(self) -> dict[tuple[int, int], int]:
-        sides: dict[tuple[int, int], int] = defaultdict(int)
-        entries = Entry.objects.filter(transaction__in=self.history)
-        for reverses, debit, credit, amount in entries.values_list(
-            "transaction__reverses", "debit_account", "credit_account", "amount_millitokens"
-        ):
-            if reverses:
-                sides[credit, debit] -= amount
-            else:
-                sides[debit, credit] += amount
-        return {side: amount for side, amount in sides.items() if amount}
-
-    def _read_burns(self) -> dict[int, int]:
-        """What was taken from each lot and not given back."""
-        taken: dict[int, int] = defaultdict(int)
-        burns = LotBurn.objects.filter(transaction__in=self.history)
-        for lot, kind, amount in burns.values_list("lot", "transaction__kind").annotate(
-            Sum("amount_millitokens")
-        ):
-            taken[lot] += -amount if kind == TransactionKind.REVERSAL else amount
-        return taken
 
     def _row(self, lot: Lot) -> LotRow:
         """Among the wallet's rows, which lack it when nothing is left of it."""
