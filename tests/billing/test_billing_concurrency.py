@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,33 @@ def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
     for thread in threads:
         thread.join()
     return results
+
+
+def survives_in_child(act: Callable[[], object], kill_before: int) -> bool:
+    """``act`` in a process that kills itself (-9) before this statement (from 0); whether it had
+    fewer and came to its end."""
+    connections.close_all()
+    child = os.fork()
+    if child == 0:
+        seen = 0
+
+        def kill_at_statement(execute, sql, params, many, context):
+            nonlocal seen
+            if seen == kill_before:
+                os.kill(os.getpid(), signal.SIGKILL)
+            seen += 1
+            return execute(sql, params, many, context)
+
+        try:
+            with connection.execute_wrapper(kill_at_statement):
+                act()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return not os.WIFSIGNALED(status)
 
 
 @pytest.fixture
@@ -207,7 +235,7 @@ def test_a_worker_killed_at_any_statement_loses_and_doubles_nothing(
     for statement in range(200):
         order, session_id = stand_before_pay_page(acme, pack, key=f"k{statement}")
         post_event(processor, processor.pay(session_id)[0])
-        survived = _drive_in_child(kill_before=statement)
+        survived = survives_in_child(lambda: services.drive_inbox(now=utc_now()), statement)
         if survived:
             break
         order.refresh_from_db()
@@ -225,25 +253,3 @@ def test_a_worker_killed_at_any_statement_loses_and_doubles_nothing(
     assert balance_of(acme) == (statement + 1) * order.total_millitokens
     numbers = sorted(Document.objects.values_list("number", flat=True))
     assert numbers == list(range(1, statement + 2)), "a rolled-back number is given out again"
-
-
-def _drive_in_child(*, kill_before: int) -> bool:
-    """True when the child came to its end alive."""
-    connections.close_all()
-    child = os.fork()
-    if child == 0:
-        seen = 0
-
-        def kill_at_statement(execute, sql, params, many, context):
-            nonlocal seen
-            if seen == kill_before:
-                os.kill(os.getpid(), signal.SIGKILL)
-            seen += 1
-            return execute(sql, params, many, context)
-
-        with connection.execute_wrapper(kill_at_statement):
-            services.drive_inbox(now=utc_now())
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return not os.WIFSIGNALED(status)

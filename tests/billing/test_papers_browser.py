@@ -1,6 +1,7 @@
 """Papers and the voucher page in a real browser: a phone, both themes, Chinese, no JavaScript."""
 
-from playwright.sync_api import Browser, Page, expect
+import pytest
+from playwright.sync_api import Page, expect
 
 from accounts.models import Organisation, User
 from marketplace.billing.models import Document, Pack
@@ -14,6 +15,10 @@ from tests.server import LiveSite
 from tests.visits import sign_in
 
 PHONE = {"width": 360, "height": 780}
+NOTHING_CUT_OFF = (
+    "[...document.querySelectorAll('.table-wrap, .table td')]"
+    ".every(one => one.scrollWidth <= one.clientWidth)"
+)
 
 
 def test_papers_fit_a_phone_in_chinese_and_both_themes(
@@ -34,13 +39,14 @@ def test_papers_fit_a_phone_in_chinese_and_both_themes(
             page.emulate_media(color_scheme=theme)
             assert_accessible(page)
             assert_fits(page)
+        assert page.evaluate(NOTHING_CUT_OFF), address
 
 
+@pytest.mark.browser_context_args(java_script_enabled=False)
 def test_a_voucher_needs_no_javascript(
-    live_site: LiveSite, browser: Browser, acme: Organisation, ada: User, sam: User
+    live_site: LiveSite, page: Page, acme: Organisation, ada: User, sam: User
 ) -> None:
     [code] = make_codes(sam)
-    page = browser.new_context(java_script_enabled=False).new_page()
     sign_in(page, live_site, ada.email)
     page.goto(f"{live_site.url}/o/acme/voucher/")
     page.get_by_label("Voucher code").fill(f" {code.lower()} ")

@@ -100,7 +100,21 @@ def test_two_people_on_the_page(order: Order, sam: User, settings: Any) -> None:
     assert request.state == "approved"
 
 
-@pytest.mark.parametrize("said", [{}, {"amount_minor": "x"}, {"amount_minor": 9499}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"amount_minor": "x"},
+        {"amount_minor": 9499},
+        {"amount_minor": 9501},
+        {"amount_minor": -9500},
+        {"amount_minor": "9500.5"},
+        {"amount_minor": 10**30},
+        {"amount_minor": "9" * 5000},
+        {"amount_minor": 9500, "reason": "x" * 501},
+        {"amount_minor": 9500, "reason": "a\0b"},
+    ],
+)
 def test_an_amount_that_was_not_shown_is_refused(
     order: Order, bill: User, said: dict[str, object]
 ) -> None:
@@ -146,6 +160,77 @@ def test_the_console_is_for_staff(order: Order, ada: User) -> None:
 
 def test_an_unknown_request_is_404(sam: User) -> None:
     assert signed_in(sam).get("/ops/refunds/rfq_none/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"decision": "fly"},
+        {"decision": ["approve", "fly"]},
+        {"decision": "decline", "note": "   "},
+        {"decision": "decline", "note": "x" * 501},
+        {"decision": "approve", "note": "x" * 501},
+    ],
+)
+def test_a_decision_that_is_none_changes_nothing(
+    order: Order, sam: User, said: dict[str, object]
+) -> None:
+    request = ask(order, expected=9500)
+    before = everything()
+    answer = signed_in(sam).post(f"/ops/refunds/{request.public_id}/", said)
+    assert (answer.status_code, everything()) == (400, before)
+    assert "Store the decision" in answer.content.decode()
+
+
+def test_a_form_that_is_sent_twice_counts_once(order: Order, bill: User, sam: User) -> None:
+    buyer, staff = signed_in(bill), signed_in(sam)
+    said: dict[str, object] = {"amount_minor": 9500}
+    assert buyer.post(path_of(order, "refund"), said).status_code == 302
+    request = RefundRequest.objects.get()
+    before = everything()
+    again = buyer.post(path_of(order, "refund"), said)
+    assert (again.status_code, everything()) == (400, before)
+    assert "A refund of this order is under way." in again.content.decode()
+
+    path = f"/ops/refunds/{request.public_id}/"
+    assert staff.post(path, {"decision": "approve"}).status_code == 302
+    before = everything()
+    for said in ({"decision": "approve"}, {"decision": "decline", "note": "Too late."}):
+        again = staff.post(path, said)
+        assert (again.status_code, everything()) == (400, before)
+        assert "decided already" in again.content.decode()
+
+
+def test_strangers_and_staff_without_a_second_factor_decide_nothing(
+    order: Order, client: Client
+) -> None:
+    request = ask(order, expected=9500)
+    path = f"/ops/refunds/{request.public_id}/"
+    hasty = signed_in(make_person("hasty@market.example", is_staff=True))
+    before = everything()
+    for browser, door, places in (
+        (client, "/login/", (path, path_of(order, "refund"))),
+        (hasty, "/account/", (path,)),
+    ):
+        for place in places:
+            for answer in (
+                browser.get(place),
+                browser.post(place, {"decision": "approve", "amount_minor": 9500}),
+            ):
+                assert answer.status_code == 302
+                assert answer["Location"].startswith(door)
+    assert everything() == before
+
+
+def test_a_decision_is_no_link(order: Order, sam: User) -> None:
+    request = ask(order, expected=9500)
+    before = everything()
+    staff = signed_in(sam)
+    assert staff.get(f"/ops/refunds/{request.public_id}/?decision=approve").status_code == 200
+    assert staff.delete(f"/ops/refunds/{request.public_id}/").status_code == 405
+    assert staff.post("/ops/refunds/", {"decision": "approve"}).status_code == 405
+    assert everything() == before
 
 
 @pytest.mark.parametrize(("days", "said"), [(0, "are not refunded"), (14, "for 14 days after")])

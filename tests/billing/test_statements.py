@@ -125,6 +125,64 @@ def test_the_lines_are_the_ledgers(busy: Organisation) -> None:
         assert -statement.lines["spent"] == sum(one.millitokens for one in statement.usage)
 
 
+def test_a_document_stands_in_its_month_alone(busy: Organisation) -> None:
+    kinds = [[document.kind for document in month_of(busy, month).documents] for month in MONTHS]
+    assert kinds == [[], ["invoice"], [], ["credit_note"]]
+
+
+@pytest.mark.parametrize(
+    ("zone", "starts"),
+    [
+        # The clocks go back on 1 November: that month is an hour longer than its days say.
+        ("America/New_York", ("2026-10-01T04:00", "2026-11-01T04:00", "2026-12-01T05:00")),
+        ("Asia/Kolkata", ("2026-09-30T18:30", "2026-10-31T18:30", "2026-11-30T18:30")),
+    ],
+)
+def test_months_begin_at_local_midnight_and_follow_a_change_of_zone(
+    acme: Organisation, zone: str, starts: tuple[str, ...]
+) -> None:
+    """One grant each: just before a month begins and as it does; then all of it in UTC."""
+    Organisation.objects.update(timezone=zone, created_at=datetime(2026, 9, 2, tzinfo=UTC))
+    for number, start in enumerate(starts):
+        moment = datetime.fromisoformat(f"{start}+00:00")
+        for tokens, when in ((1, moment - timedelta(microseconds=1)), (1000, moment)):
+            with time_machine.travel(when, tick=False):
+                face = tokens * 10 ** (3 * number) * MILLION_TOKENS
+                give_tokens(acme, face, reference=f"grant:{number}:{tokens}")
+    months = ("2026-09", "2026-10", "2026-11", "2026-12")
+    now = datetime(2026, 12, 10, tzinfo=UTC)
+    granted = {}
+    for name in (zone, "UTC"):
+        Organisation.objects.update(timezone=name)
+        acme.refresh_from_db()
+        closing = 0
+        for month in months:
+            statement = statements.get_statement(organisation=acme, month=month, now=now)
+            assert statement.opening == closing
+            closing = statement.closing
+            granted[name, month] = statement.lines["granted"] // MILLION_TOKENS
+        assert closing == ledger_selectors.get_balance(owner_key=acme.public_id, unit="live").posted
+    here = [granted[zone, month] for month in months]
+    assert here == [1, 1000 + 1000, 10**6 + 10**6, 10**9]
+    assert [granted["UTC", month] for month in months] != here
+
+
+def test_test_tokens_are_no_part_of_it(acme: Organisation) -> None:
+    give_tokens(acme)
+    before = month_of_now(acme)
+    ledger.grant_lot(
+        owner_key=acme.public_id, unit="test", reference="test:1", kind="grant",
+        face_millitokens=7, debits=[("promotion", "operator", 7)], now=utc_now(),
+    )  # fmt: skip
+    assert month_of_now(acme) == before
+    assert before.closing == MILLION_TOKENS
+
+
+def month_of_now(organisation: Organisation) -> statements.Statement:
+    now = utc_now()
+    return statements.get_statement(organisation=organisation, month=f"{now:%Y-%m}", now=now)
+
+
 def test_the_sums_are_those_of_all_entries_added_up_one_by_one(busy: Organisation) -> None:
     """An adding machine that knows neither seals nor wallets' chains."""
     sums: defaultdict[str, int] = defaultdict(int)

@@ -120,7 +120,7 @@ class StripeApi:
         match request.method, request.path.removeprefix("/v1/").split("/"):
             case "POST", ["checkout", "sessions"]:
                 asked = require_parameters(request.params, SessionCreateParams)
-                session = self.account.create_session(asked)  # type: ignore[arg-type]
+                session = self.account.create_session(asked)
                 return self._show(session, asked)
             case "GET", ["checkout", "sessions"]:
                 asked = require_parameters(request.params, SessionListParams)
@@ -134,7 +134,7 @@ class StripeApi:
                 return self._show(self.account.expire_session(session_id), asked)
             case "POST", ["refunds"]:
                 asked = require_parameters(request.params, RefundCreateParams)
-                return self.account.money_back.create_refund(asked)  # type: ignore[arg-type]
+                return self.account.money_back.create_refund(asked)
             case "GET", ["refunds" | "disputes" as kind]:
                 schema = RefundListParams if kind == "refunds" else DisputeListParams
                 asked = require_parameters(request.params, schema)

@@ -7,13 +7,25 @@ resource classes name every field of an answer, so the fake cannot invent any.
 import types
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    NotRequired,
+    Required,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 from urllib.parse import parse_qsl
 
 import stripe
 from stripe._request_options import RequestOptions
 from stripe._stripe_context import StripeContext
 from typing_extensions import is_typeddict
+
+Parameters = TypeVar("Parameters")
 
 
 class WrongParameter(Exception):
@@ -36,13 +48,12 @@ def decode_form(encoded: str) -> dict[str, Any]:
     return form
 
 
-def require_parameters(form: Mapping[str, Any], kind: type) -> dict[str, Any]:
+def require_parameters(form: Mapping[str, Any], kind: type[Parameters]) -> Parameters:
     """The form as the TypedDict ``kind`` has it, numbers as numbers. Raises WrongParameter."""
     options = set(RequestOptions.__annotations__)
     if misplaced := options & set(form):
         raise WrongParameter(misplaced.pop(), "Received unknown parameter")
-    read = _read(form, kind, "")
-    assert isinstance(read, dict)
+    read: Parameters = _read(form, kind, "")
     return read
 
 

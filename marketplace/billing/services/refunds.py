@@ -36,24 +36,28 @@ class RefundNotPossible(Rejected):
     """This order cannot be refunded now; nothing was changed."""
 
     code = "refund_not_possible"
+    sentence = _("This order cannot be refunded now. Nothing was changed.")
 
 
 class RefundChanged(Conflict):
     """What can be refunded has changed since it was shown. Nothing was asked for; look again."""
 
     code = "refund_changed"
+    sentence = _("What can be refunded has changed since it was shown. Please look again.")
 
 
 class RefundDecided(Conflict):
     """This refund request was decided already; nothing was changed."""
 
     code = "refund_decided"
+    sentence = _("This refund was decided already. Nothing was changed.")
 
 
 class AnotherPersonNeeded(Rejected):
     """A second person has to agree to this refund. Nothing was changed."""
 
     code = "another_person_needed"
+    sentence = _("Another person has to agree to this refund. Nothing was changed.")
 
 
 def request_refund(
@@ -69,14 +73,9 @@ def request_refund(
         locked = attempts.lock_order(order.pk)
         quote = quote_refund(order=locked, now=now)
         if quote.refusal:
-            raise RefundNotPossible(
-                _("This order cannot be refunded now. Nothing was changed."),
-                data={"reason": quote.refusal},
-            )
+            raise RefundNotPossible(data={"reason": quote.refusal})
         if quote.amount_minor != expected_minor:
-            raise RefundChanged(
-                _("What can be refunded has changed since it was shown. Please look again.")
-            )
+            raise RefundChanged
         request = RefundRequest.objects.create(
             order=locked,
             requested_by=user,
@@ -99,9 +98,7 @@ def approve_refund(*, request: RefundRequest, user: User, actor: Actor, now: dat
     with transaction.atomic(durable=True):
         locked = _lock_request(request, RequestState.REQUESTED)
         if user.pk in (locked.requested_by_id, locked.seconded_by_id):
-            raise AnotherPersonNeeded(
-                _("Another person has to agree to this refund. Nothing was changed.")
-            )
+            raise AnotherPersonNeeded
         if needs_two(locked) and locked.seconded_by_id is None:
             locked.seconded_by = user
             locked.save(update_fields=["seconded_by"])
@@ -200,7 +197,7 @@ def _lock_request(request: RefundRequest, state: RequestState) -> RefundRequest:
     locked = order.refund_requests.get(pk=request.pk)
     locked.order = order
     if locked.state != state:
-        raise RefundDecided(_("This refund was decided already. Nothing was changed."))
+        raise RefundDecided
     return locked
 
 
