@@ -1,8 +1,9 @@
 """Pytest plugin: Chromium for the journeys, watched for what no page may do.
 
-A test that uses ``page`` is a browser test: it is marked so by itself, runs after all others (the
-driver keeps an event loop that asyncio tests would trip over), and fails on any console error or
-violation of the Content-Security-Policy.
+A test that needs the driver, however it asks for it (``page``, ``browser``), is a browser test: it
+is marked so by itself and runs after all others, for the driver keeps an event loop that asyncio
+tests would trip over. A ``page`` fails on any console error or violation of the
+Content-Security-Policy.
 """
 
 import os
@@ -27,7 +28,7 @@ README_IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def is_browser_test(item: pytest.Item) -> bool:
-        return "page" in getattr(item, "fixturenames", ())
+        return "playwright" in getattr(item, "fixturenames", ())
 
     for item in items:
         if is_browser_test(item):
