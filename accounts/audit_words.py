@@ -57,6 +57,7 @@ ACTIONS = {
     "refund.seconded": _("Refund agreed to by one of two"),
     "refund.approved": _("Refund approved"),
     "refund.declined": _("Refund declined"),
+    "refund.withdrawn": _("Refund request withdrawn"),
     "refund.paid": _("Refund paid"),
     "refund.failed": _("Refund failed"),
     "provider.created": _("Provider profile created"),

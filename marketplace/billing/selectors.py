@@ -137,6 +137,23 @@ def get_refund_request(*, public_id: str) -> RefundRequest:
     return found
 
 
+def list_own_refund_requests(*, organisation: Organisation) -> QuerySet[RefundRequest]:
+    """What the organisation asked to be given back, newest first."""
+    return (
+        RefundRequest.objects.filter(order__organisation=organisation)
+        .select_related("order")
+        .order_by("-requested_at", "-id")
+    )
+
+
+def get_own_refund_request(*, organisation: Organisation, public_id: str) -> RefundRequest:
+    """One of the organisation's requests; another tenant's does not exist."""
+    found = list_own_refund_requests(organisation=organisation).filter(public_id=public_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
 def find_unpaid_form_order(
     *, organisation: Organisation, user: User, offer: Offer, now: datetime
 ) -> Order | None:

@@ -31,6 +31,11 @@ urlpatterns = [
     path(f"{_ORDER}cancel/", orders.cancel_order, name="cancel"),
     path(f"{_ORDER}receipt/", orders.receipt, name="receipt"),
     path(f"{_ORDER}refund/", refunds.ask_refund, name="refund"),
+    path(
+        "o/<slug:organisation>/refunds/<str:refund>/withdraw/",
+        refunds.withdraw_refund,
+        name="withdraw_refund",
+    ),
     path("o/<slug:organisation>/invoices/", documents.document_list, name="documents"),
     path(_DOCUMENT, documents.document_page, name="document"),
     path(f"{_DOCUMENT}pdf/", documents.document_pdf, name="document_pdf"),

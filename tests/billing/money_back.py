@@ -63,6 +63,10 @@ def decline(request: RefundRequest, user: User) -> None:
     )
 
 
+def withdraw(request: RefundRequest) -> None:
+    services.withdraw_refund(request=request, actor=SYSTEM_ACTOR, now=utc_now())
+
+
 def send(request: RefundRequest, *, later: timedelta = timedelta()) -> RefundRequest:
     services.send_refund(request_public_id=request.public_id, now=utc_now() + later)
     request.refresh_from_db()

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Organisation, User
+from accounts.models import AuditEvent, Organisation, User
 from marketplace.billing import services
 from marketplace.billing.models import Order, Pack, Refund, RefundRequest
 from portal.kernel.clock import utc_now
@@ -79,6 +79,30 @@ def test_declining_needs_words_that_the_buyer_reads(order: Order, bill: User, sa
 
     assert "The month is over." in read(signed_in(bill), path_of(order))
     assert balance_of(order.organisation) == 105 * MILLION
+
+
+def test_the_buyer_withdraws_until_we_decide(order: Order, bill: User, sam: User) -> None:
+    buyer = signed_in(bill)
+    request = ask(order, expected=9500)
+    assert "Withdraw the request" in read(buyer, path_of(order))
+    assert "Withdraw the request" not in read(signed_in(sam), f"/ops/orders/{order.public_id}/")
+    path = f"/o/acme/refunds/{request.public_id}/withdraw/"
+    assert buyer.get(path).status_code == 405
+
+    answer = buyer.post(path)
+
+    assert answer.status_code == 302
+    assert balance_of(order.organisation) == 105 * MILLION
+    assert [event.action for event in AuditEvent.objects.filter(actor_id=bill.public_id)] == [
+        "refund.withdrawn"
+    ]
+    page = read(buyer, path_of(order))
+    assert "Withdrawn" in page
+    assert "Ask for a refund" in page
+    before = everything()
+    again = buyer.post(path)
+    assert (again.status_code, everything()) == (409, before)
+    assert "decided already" in again.content.decode()
 
 
 def test_two_people_on_the_page(order: Order, sam: User, settings: Any) -> None:

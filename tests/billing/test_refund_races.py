@@ -17,7 +17,7 @@ from marketplace.billing.providers import get_payment_provider
 from marketplace.billing.services.inbox import LEASE
 from marketplace.billing.services.refunds import SEND_AGAIN_AFTER
 from portal.kernel.clock import utc_now
-from tests.billing.money_back import approve, ask, buy, decline, send
+from tests.billing.money_back import approve, ask, buy, decline, send, withdraw
 from tests.billing.processors import Processor, SandboxProcessor, post_event
 from tests.billing.shop import balance_of, make_pack
 from tests.billing.test_billing_concurrency import at_once, survives_in_child
@@ -184,30 +184,38 @@ def test_many_people_above_the_limit_are_one_agreement_and_one_approval(
     assert request.decided_by == staff[answers.index(True)]
 
 
-def test_declining_against_approving_ends_one_way(
-    acme: Organisation, pack: Pack, staff: list[User]
+@pytest.mark.parametrize("stop", ["declined", "withdrawn"])
+def test_declining_and_withdrawing_against_approving_end_one_way(
+    acme: Organisation, pack: Pack, staff: list[User], stop: str
 ) -> None:
-    for round_ in range(6):
+    for round_ in range(4):
         order = buy(acme, pack, SandboxProcessor(), key=f"k{round_}")
         request = ask(order, expected=9500)
         before = balance_of(acme)
 
         def act(number: int, request: RefundRequest = request) -> object:
-            return (approve if number else decline)(request, staff[number])
+            if number:
+                return approve(request, staff[1])
+            if stop == "declined":
+                decline(request, staff[0])
+            else:
+                withdraw(request)
+            return None
 
-        declined, approved = at_once(2, act)
+        stopped, approved = at_once(2, act)
 
         request.refresh_from_db()
         if approved is True:
-            assert isinstance(declined, services.RefundDecided)
+            assert isinstance(stopped, services.RefundDecided)
             assert (request.state, request.decided_by) == ("approved", staff[1])
             assert balance_of(acme) == before
             assert send(request).state == "done"
         else:
             assert isinstance(approved, services.RefundDecided)
-            assert (request.state, request.decided_by) == ("declined", staff[0])
+            decided_by = staff[0] if stop == "declined" else None
+            assert (request.state, request.decided_by) == (stop, decided_by)
             assert balance_of(acme) == before + order.total_millitokens
-            assert send(request).state == "declined"
+            assert send(request).state == stop
         audit()
 
 

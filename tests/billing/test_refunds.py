@@ -22,6 +22,7 @@ from tests.billing.money_back import (
     send,
     settle,
     spend,
+    withdraw,
 )
 from tests.billing.processors import Processor, SandboxProcessor, deliver
 from tests.billing.shop import MILLION, balance_of, lots_of, make_pack
@@ -124,6 +125,36 @@ def test_declined_tokens_come_back(acme: Organisation, order: Order, sam: User) 
     assert {kind: lot.remaining_millitokens for kind, lot in lots_of(order).items()} == before
     audit()
     ask(order, expected=9500)  # and may be asked again
+
+
+def test_withdrawn_tokens_come_back_and_nobody_decides_any_more(
+    acme: Organisation, order: Order, sam: User
+) -> None:
+    before = {kind: lot.remaining_millitokens for kind, lot in lots_of(order).items()}
+    request = ask(order, expected=9500)
+
+    withdraw(request)
+
+    request.refresh_from_db()
+    assert (request.state, request.decided_by) == ("withdrawn", None)
+    assert {kind: lot.remaining_millitokens for kind, lot in lots_of(order).items()} == before
+    audit()
+    gone = everything()
+    for late in (withdraw, lambda request: approve(request, sam), lambda r: decline(r, sam)):
+        with pytest.raises(services.RefundDecided):
+            late(request)
+    assert send(request).state == "withdrawn"
+    assert everything() == gone
+    ask(order, expected=9500)  # and may be asked again
+
+
+def test_what_was_approved_is_not_withdrawn(order: Order, sam: User) -> None:
+    request = ask(order, expected=9500)
+    approve(request, sam)
+    before = everything()
+    with pytest.raises(services.RefundDecided):
+        withdraw(request)
+    assert everything() == before
 
 
 def test_above_the_limit_a_second_person_has_to_agree(

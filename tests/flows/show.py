@@ -21,18 +21,16 @@ from fido2.webauthn import (
 
 from accounts.models import Role, User
 from accounts.services import SYSTEM_ACTOR
-from marketplace.billing.models import RefundRequest
 from marketplace.ledger.models import Transaction, Wallet
 from marketplace.metering import services as metering
 from marketplace.reconciliation import services as reconciliation
 from marketplace.reconciliation.models import Finding
 from portal.kernel.clock import utc_now
 from portal.web.docs import PAGES as DOC_PAGES
-from tests.billing.money_back import ask
 from tests.billing.shop import make_pack
 from tests.cast import make_organisation, make_person
 from tests.flows.site_map import SITE_MAP, Caller, Kind, list_site_routes
-from tests.flows.world import INVITATION_TOKEN, Tenant, buy, make_tenant
+from tests.flows.world import INVITATION_TOKEN, Tenant, make_tenant
 from tests.market import give_tokens
 from tests.partners.cast import make_model
 
@@ -66,7 +64,6 @@ class Market:
     finding: Finding
     wallet: Wallet  # the tenant's
     frozen: Wallet  # the newcomer's, by staff
-    refund: RefundRequest
 
     def addresses(self, name: str) -> Iterator[tuple[str, str]]:
         """Who looks at the page ``name`` ("" for nobody signed in), and where."""
@@ -103,7 +100,6 @@ class Market:
             **self.tenant.arguments(name),
             "run": self.finding.last_run.public_id,
             "finding": self.finding.public_id,
-            "refund": self.refund.public_id,
             "token": INVITATION_TOKEN.format(slug=self.tenant.organisation.slug),
             "pk": self.passkey.pk,
             "transaction": Transaction.objects.get(
@@ -136,7 +132,6 @@ def make_market(sam: User) -> Market:
     """``sam`` is staff with an authenticator app."""
     pack = make_pack()
     tenant = make_tenant("Initech", pack=pack, model=make_model())
-    refund = ask(buy(tenant.organisation, pack, "unwanted"), expected=9500)
     metering.roll_up_usage(now=utc_now())
     RecoveryCodes.activate(sam)
     passkey = Authenticator.objects.create(
@@ -154,7 +149,7 @@ def make_market(sam: User) -> Market:
     )
     wallet = Wallet.objects.get(owner_key=tenant.organisation.public_id, unit="live")
     finding = make_finding(tenant, wallet)
-    return Market(tenant, sam, passkey, newcomer, finding, wallet, frozen, refund)
+    return Market(tenant, sam, passkey, newcomer, finding, wallet, frozen)
 
 
 def make_credential() -> dict[str, Any]:

@@ -127,7 +127,7 @@ SITE_MAP: dict[str, Entry] = {
     **_entries(
         Kind.ACTION,
         Role.BILLING,
-        "billing:pay billing:check billing:cancel billing:receipt",
+        "billing:pay billing:check billing:cancel billing:receipt billing:withdraw_refund",
     ),
     **_entries(
         Kind.PAGE,

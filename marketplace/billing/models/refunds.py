@@ -22,6 +22,7 @@ class RequestState(models.TextChoices):
     DONE = "done", _("Refunded")
     DECLINED = "declined", pgettext_lazy("refund", "Declined")
     FAILED = "failed", pgettext_lazy("refund", "Failed")
+    WITHDRAWN = "withdrawn", pgettext_lazy("refund", "Withdrawn")  # by the buyer, undecided
 
 
 OPEN_REQUEST_STATES = (RequestState.REQUESTED, RequestState.APPROVED, RequestState.SENT)
@@ -60,6 +61,7 @@ class RefundRequest(models.Model):
     note = models.CharField(max_length=500, blank=True)
     failure_code = models.CharField(max_length=60, blank=True)
     requested_at = models.DateTimeField(default=utc_now)
+    # Or withdrawn, by nobody of us.
     decided_at = models.DateTimeField(null=True, blank=True)
     # When the provider was last asked to send it.
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -81,7 +83,8 @@ class RefundRequest(models.Model):
                 name="refund_request_asks_something",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["requested", "failed"]) | Q(decided_by__isnull=False),
+                condition=Q(state__in=["requested", "failed", "withdrawn"])
+                | Q(decided_by__isnull=False),
                 name="refund_request_was_decided",
             ),
             models.CheckConstraint(

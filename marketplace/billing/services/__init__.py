@@ -33,6 +33,7 @@ from marketplace.billing.services.refunds import (
     request_refund,
     send_due_refunds,
     send_refund,
+    withdraw_refund,
 )
 from marketplace.billing.services.reversing import (
     MoneyBackMismatch,
@@ -101,5 +102,6 @@ __all__ = [
     "start_checkout",
     "sweep_orders",
     "sweep_reversals",
+    "withdraw_refund",
     "withdraw_vouchers",
 ]

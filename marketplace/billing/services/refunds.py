@@ -126,6 +126,16 @@ def decline_refund(
         telling.tell_of_refund(request=locked, outcome="declined", now=now)
 
 
+def withdraw_refund(*, request: RefundRequest, actor: Actor, now: datetime) -> None:
+    """By the buyer, before we decided: its tokens go back into their lots. Raises RefundDecided."""
+    with transaction.atomic(durable=True):
+        locked = _lock_request(request, RequestState.REQUESTED)
+        locked.state, locked.decided_at = RequestState.WITHDRAWN, now
+        locked.save(update_fields=["state", "decided_at"])
+        reversing.follow_in_ledger(order=locked.order, now=now)
+        _audit(locked, actor, "refund.withdrawn", now=now)
+
+
 def needs_two(request: RefundRequest) -> bool:
     """Above the limit, by what the money is worth in the tariff currency."""
     order = request.order

@@ -162,7 +162,7 @@ def _note_refunds(order: Order, refunds: Iterable[ProviderRefund], *, now: datet
 def _follow_request(request: RefundRequest, told: ProviderRefund, *, now: datetime) -> None:
     """A refund that came back from the bank ends its request as failed, even after it was done."""
     state = _REQUEST_FOLLOWS[told.state]
-    if request.state not in (state, RequestState.DECLINED):
+    if request.state not in (state, RequestState.DECLINED, RequestState.WITHDRAWN):
         request.state = state
         request.save(update_fields=["state"])
         if state == RequestState.FAILED:

@@ -48,7 +48,7 @@ def pay_order(request: OrganisationRequest, organisation: str, order: str) -> Ht
     try:
         return send_to_payment(request, found)
     except DomainError as error:
-        return _refuse(request, found, error)
+        return refuse(request, found, error)
 
 
 @require_POST
@@ -60,7 +60,7 @@ def check_order(request: OrganisationRequest, organisation: str, order: str) -> 
         services.settle_order(order_public_id=found.public_id, now=utc_now())
         services.settle_reversals(order_public_id=found.public_id, now=utc_now())
     except DomainError as error:
-        return _refuse(request, found, error)
+        return refuse(request, found, error)
     return _to_order(request, found)
 
 
@@ -71,7 +71,7 @@ def cancel_order(request: OrganisationRequest, organisation: str, order: str) ->
     try:
         services.cancel_order(order=found, actor=actor_from_request(request), now=utc_now())
     except DomainError as error:
-        return _refuse(request, found, error)
+        return refuse(request, found, error)
     return _to_order(request, found)
 
 
@@ -112,7 +112,7 @@ def _render_order(
     )
 
 
-def _refuse(request: OrganisationRequest, order: Order, error: DomainError) -> HttpResponse:
+def refuse(request: OrganisationRequest, order: Order, error: DomainError) -> HttpResponse:
     """The order as it is by now, with what went wrong on top."""
     fresh = find_order(request, order.public_id)
     status = STATUS_BY_KIND.get(error.kind, 400)

@@ -1,21 +1,24 @@
-"""Asking for a refund: first what comes back and how that is reckoned, then the question."""
+"""Asking for a refund: first what comes back and how that is reckoned, then the question.
+
+What was asked can be withdrawn until we decide.
+"""
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role
 from accounts.services import actor_from_request
-from marketplace.billing import services
+from marketplace.billing import selectors, services
 from marketplace.billing.forms import RefundForm
 from marketplace.billing.refund_rule import RefundQuote, quote_refund
 from marketplace.billing.views.buying import STATUS_BY_KIND
-from marketplace.billing.views.orders import find_order
+from marketplace.billing.views.orders import find_order, refuse
 from portal.kernel.clock import utc_now
-from portal.kernel.errors import DomainError
+from portal.kernel.errors import DomainError, NotFound
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -51,6 +54,25 @@ def ask_refund(request: OrganisationRequest, organisation: str, order: str) -> H
         {"order": found, "quote": quote, "form": form, "refusal": describe_refusal(quote)},
         status=status,
     )
+
+
+@require_POST
+@organisation_view(role=Role.BILLING)
+def withdraw_refund(request: OrganisationRequest, organisation: str, refund: str) -> HttpResponse:
+    """Back to the order, which says so if we decided first."""
+    try:
+        found = selectors.get_own_refund_request(
+            organisation=request.organisation, public_id=refund
+        )
+    except NotFound as error:
+        raise Http404 from error
+    order = find_order(request, found.order.public_id)
+    try:
+        services.withdraw_refund(request=found, actor=actor_from_request(request), now=utc_now())
+    except DomainError as error:
+        return refuse(request, order, error)
+    messages.success(request, _("Withdrawn. The tokens are back in your wallet."))
+    return redirect("billing:order", organisation=organisation, order=order.public_id)
 
 
 def describe_refusal(quote: RefundQuote) -> str:

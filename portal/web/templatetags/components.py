@@ -26,7 +26,8 @@ STATUS_LEVELS = {
     "warn": "paused pending processing in_review draft suspended rotating open unverified "
     "invited partially_reversed delayed degraded received requested",
     "bad": "failed revoked declined rejected overdue error down reversed cancelled",
-    "muted": "retired expired archived closed removed ignored released not_connected sample",
+    "muted": "retired expired archived closed removed ignored released not_connected sample "
+    "withdrawn",
 }
 _LEVEL_OF = {word: level for level, words in STATUS_LEVELS.items() for word in words.split()}
 _LEVEL_ICONS = {
