@@ -16,7 +16,7 @@ AREA_PREFIXES = {
     "keys": ("api_key.",),
     "team": ("member.", "invitation."),
     "organisation": ("organisation.", "trial."),
-    "orders": ("order.", "refund.", "pack.", "voucher."),
+    "orders": ("order.", "refund.", "pack.", "voucher.", "debt.", "fapiao."),
     "services": ("service.", "provider.", "review.", "price.", "grant."),
 }
 AREAS = {
@@ -60,6 +60,8 @@ ACTIONS = {
     "refund.withdrawn": _("Refund request withdrawn"),
     "refund.paid": _("Refund paid"),
     "refund.failed": _("Refund failed"),
+    "debt.paid": _("Debt paid by transfer"),
+    "debt.forgiven": _("Debt forgiven"),
     "provider.created": _("Provider profile created"),
     "provider.updated": _("Provider profile changed"),
     "provider.commission_changed": _("Commission changed"),
@@ -120,6 +122,7 @@ FIELDS = {
     "request_millitokens": _("per request, in wallet tokens"),
     "review": _("review"),
     "note": _("note"),
+    "owed_millitokens": _("owed, in tokens"),
     "fields": _("fields"),
     "endpoint_url": _("endpoint"),
     "credential": _("credential"),

@@ -19,15 +19,17 @@ from fido2.webauthn import (
     CollectedClientData,
 )
 
-from accounts.models import Role, User
+from accounts.models import Organisation, Role, User
 from accounts.services import SYSTEM_ACTOR
+from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Transaction, Wallet
+from marketplace.ledger.services import Move
 from marketplace.metering import services as metering
 from marketplace.reconciliation import services as reconciliation
 from marketplace.reconciliation.models import Finding
 from portal.kernel.clock import utc_now
 from portal.web.docs import PAGES as DOC_PAGES
-from tests.billing.shop import make_pack
+from tests.billing.shop import MILLION, make_pack
 from tests.cast import make_organisation, make_person
 from tests.flows.site_map import SITE_MAP, Caller, Kind, list_site_routes
 from tests.flows.world import INVITATION_TOKEN, Tenant, make_tenant
@@ -100,6 +102,7 @@ class Market:
             **self.tenant.arguments(name),
             "run": self.finding.last_run.public_id,
             "finding": self.finding.public_id,
+            "debtor": self.frozen.owner_key,
             "token": INVITATION_TOKEN.format(slug=self.tenant.organisation.slug),
             "pk": self.passkey.pk,
             "transaction": Transaction.objects.get(
@@ -149,6 +152,7 @@ def make_market(sam: User) -> Market:
     )
     wallet = Wallet.objects.get(owner_key=tenant.organisation.public_id, unit="live")
     finding = make_finding(tenant, wallet)
+    owe(newcomers, finding)
     return Market(tenant, sam, passkey, newcomer, finding, wallet, frozen)
 
 
@@ -171,6 +175,32 @@ def make_credential() -> dict[str, Any]:
             "attestationObject": websafe_encode(bytes(attestation)),
         },
     }
+
+
+def owe(debtor: Organisation, like: Finding) -> None:
+    """Its bank took back $38.00, and the runs that found ``like`` have reported it."""
+    now = utc_now()
+    ledger.post_transaction(
+        kind="adjustment",
+        unit="live",
+        idempotency_scope="show",
+        idempotency_key="debt",
+        moves=[Move(("receivable", debtor.public_id), ("clearing", "sandbox"), 38 * MILLION)],
+        reason="Taken back",
+        now=now,
+    )
+    ledger.keep_debt_freeze(owner_key=debtor.public_id, unit="live", now=now)
+    Finding.objects.create(
+        check_number=17,
+        subject=f"debt:live:{debtor.public_id}",
+        state="open",
+        at_stake_millitokens=38 * MILLION,
+        first_run=like.first_run,
+        last_run=like.last_run,
+        first_seen_at=now,
+        last_seen_at=now,
+        opened_at=now,
+    )
 
 
 def make_finding(tenant: Tenant, wallet: Wallet) -> Finding:

@@ -153,6 +153,7 @@ SITE_MAP: dict[str, Entry] = {
         """
         ops:home ops:vouchers ops:reviews ops:review ops:findings ops:finding ops:runs ops:run
         ops:wallet ops:transaction ops:call ops:order ops:refunds ops:refund
+        ops:debts ops:debt
         billing:sandbox_payment
         """,
     ),

@@ -190,7 +190,7 @@ def test_no_more_is_settled_than_is_owed():
     reverse(0, PAID)
     before = read_books()
 
-    with pytest.raises(ValueError, match="more is settled"):
+    with pytest.raises(ledger.MoreThanOwed):
         ledger.clear_debt(
             owner_key=ACME,
             unit="live",

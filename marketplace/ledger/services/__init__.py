@@ -22,7 +22,12 @@ from marketplace.ledger.services.commands import (
     PostResult,
     PurchaseReversal,
 )
-from marketplace.ledger.services.debts import DEBT_FREEZE, clear_debt, keep_debt_freeze
+from marketplace.ledger.services.debts import (
+    DEBT_FREEZE,
+    MoreThanOwed,
+    clear_debt,
+    keep_debt_freeze,
+)
 from marketplace.ledger.services.extensions import extend_holds
 from marketplace.ledger.services.freezes import freeze_wallet, lift_freeze
 from marketplace.ledger.services.grants import GrantedDifferently, WalletFull, grant_lot
@@ -76,6 +81,7 @@ __all__ = [
     "HoldResult",
     "LedgerUnguarded",
     "LimitDemand",
+    "MoreThanOwed",
     "Move",
     "NotReversible",
     "PostResult",

@@ -6,6 +6,7 @@ While anything is owed, every wallet of the tenant in that unit is frozen for th
 from datetime import datetime
 
 from django.db.transaction import atomic
+from django.utils.translation import gettext_lazy as _
 
 from marketplace.ledger.models import AccountKind, TransactionKind, Wallet
 from marketplace.ledger.selectors import get_account_balance, get_debt
@@ -13,9 +14,17 @@ from marketplace.ledger.services.commands import Move, PostResult
 from marketplace.ledger.services.freezes import freeze_wallet, lift_freeze
 from marketplace.ledger.services.postings import post_transaction
 from marketplace.ledger.services.reads import lock_wallets
+from portal.kernel.errors import Conflict
 
 DEBT_FREEZE = "debt"
 _OWED = AccountKind.RECEIVABLE.value
+
+
+class MoreThanOwed(Conflict):
+    """More would be settled than the tenant owes; nothing was changed."""
+
+    code = "more_than_owed"
+    sentence = _("This is more than is owed. Nothing was changed.")
 
 
 def keep_debt_freeze(*, owner_key: str, unit: str, now: datetime) -> int:
@@ -46,8 +55,8 @@ def clear_debt(
 ) -> PostResult:
     """So much of the debt is settled: into a clearing account, or forgiven by promotion.
 
-    ``reference`` is the finding that a person decided ("finding:fnd_…"). Raises ValueError for
-    more than is owed, PostedDifferently.
+    ``reference`` is the finding that a person decided ("finding:fnd_…"). Raises MoreThanOwed,
+    PostedDifferently.
     """
     with atomic():
         lock_wallets(
@@ -64,6 +73,6 @@ def clear_debt(
             now=now,
         )
         if get_account_balance(kind=_OWED, owner_key=owner_key, unit=unit) > 0:
-            raise ValueError("more is settled than was owed")
+            raise MoreThanOwed
         keep_debt_freeze(owner_key=owner_key, unit=unit, now=now)
     return result

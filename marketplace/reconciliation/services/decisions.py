@@ -64,20 +64,25 @@ def resolve_finding(
     if not note.strip():
         raise NoteMissing(_("Say what was found and what was done."))
     with transaction.atomic(durable=True):
-        changed = (
-            Finding.objects.filter(pk=finding.pk)
-            .exclude(state=FindingState.RESOLVED)
-            .update(
-                state=FindingState.RESOLVED, resolved_at=now, resolved_by=user, note=note.strip()
-            )
-        )
-        if not changed:
-            raise FindingAlreadyResolved(_("This finding is resolved already."))
-        reason = f"{FINDING_FREEZE}{finding.public_id}"
-        for freeze in Freeze.objects.filter(reason=reason):
-            ledger.lift_freeze(wallet_pk=freeze.wallet_id, reason=reason)
-        before, after = {"state": finding.state}, {"note": note.strip()}
-        _audit(finding, "finding.resolved", before, after, actor, now)
+        close_finding(finding=finding, note=note.strip(), user=user, actor=actor, now=now)
+
+
+def close_finding(
+    *, finding: Finding, note: str, user: User, actor: accounts.Actor, now: datetime
+) -> None:
+    """``resolve_finding`` within the commit of what was done about it."""
+    changed = (
+        Finding.objects.filter(pk=finding.pk)
+        .exclude(state=FindingState.RESOLVED)
+        .update(state=FindingState.RESOLVED, resolved_at=now, resolved_by=user, note=note)
+    )
+    if not changed:
+        raise FindingAlreadyResolved(_("This finding is resolved already."))
+    reason = f"{FINDING_FREEZE}{finding.public_id}"
+    for freeze in Freeze.objects.filter(reason=reason):
+        ledger.lift_freeze(wallet_pk=freeze.wallet_id, reason=reason)
+    before, after = {"state": finding.state}, {"note": note}
+    _audit(finding, "finding.resolved", before, after, actor, now)
 
 
 def freeze_wallet(*, wallet: Wallet, reason: str, actor: accounts.Actor, now: datetime) -> None:
