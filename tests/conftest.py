@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import cache
 from django.utils import translation
@@ -37,6 +38,14 @@ class QuickPasswordHasher(PBKDF2PasswordHasher):
     """The stock algorithm with few rounds, so that a real server process can verify it too."""
 
     iterations = 100
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_from_servers_alone() -> None:
+    """Each test client would list all static files, and pass each request through an event loop and
+    a thread of its own, for the middleware is asynchronous. Real servers in child processes, which
+    read the settings anew, still serve them."""
+    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if "servestatic" not in one]
 
 
 @pytest.fixture(autouse=True)

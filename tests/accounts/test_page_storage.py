@@ -1,9 +1,12 @@
 """What browsers and proxies may keep: nothing that a signed-in person was shown."""
 
+from typing import Any
+
 import pytest
 from django.test import Client
 
 from accounts.models import User
+from portal.settings import MIDDLEWARE
 from tests.cast import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +36,8 @@ def test_public_pages_are_stored_for_anonymous_visitors_only(
     assert signed_in(ada).get(path)["Cache-Control"] == NOT_STORED
 
 
-def test_what_a_page_says_itself_stays(ada: User) -> None:
+def test_what_a_page_says_itself_stays(ada: User, settings: Any) -> None:
+    settings.MIDDLEWARE = MIDDLEWARE  # with the one that serves the static files
     person = signed_in(ada)
     assert person.get("/api/schema/")["Cache-Control"] == "public, max-age=300"
     assert person.get("/static/favicon.svg")["Cache-Control"] != NOT_STORED

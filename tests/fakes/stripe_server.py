@@ -22,6 +22,8 @@ from tests.fakes.stripe_server_api import Answer, Fault, Request, StripeApi, ref
 from tests.fakes.stripe_server_schema import decode_form
 
 WEBHOOK_SECRET = "whsec_fake0000000000000000000000000000"
+# What stopping waits for, in each of hundreds of tests.
+SHUTDOWN_POLL_SECONDS = 0.01
 
 
 class FakeStripe:
@@ -36,7 +38,9 @@ class FakeStripe:
         self.problems: list[Exception] = []
         self._faults: deque[tuple[Fault, str]] = deque()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _make_handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=[SHUTDOWN_POLL_SECONDS], daemon=True
+        )
 
     @property
     def url(self) -> str:
