@@ -14,6 +14,8 @@ from marketplace.billing.models import (
     DocumentCounter,
     EventCursor,
     InboxEvent,
+    MoneyMovement,
+    MovementCursor,
     Order,
     Pack,
     PackPrice,
@@ -21,6 +23,7 @@ from marketplace.billing.models import (
     RefundRequest,
     SandboxDispute,
     SandboxEvent,
+    SandboxMovement,
     SandboxRefund,
     SandboxSession,
     StrayPayment,
@@ -123,6 +126,22 @@ class EventCursorAdmin(ViewOnlyAdmin):
     list_display = ("provider", "read_until")
 
 
+@admin.register(MoneyMovement)
+class MoneyMovementAdmin(ViewOnlyAdmin):
+    list_display = (
+        "movement_id", "provider", "kind", "payment_id", "amount_minor", "currency",
+        "gross_minor", "fee_minor", "account_currency", "created_at",
+    )  # fmt: skip
+    list_filter = ("kind", "provider", "currency")
+    search_fields = ("movement_id", "payment_id", "source_id")
+    date_hierarchy = "created_at"
+
+
+@admin.register(MovementCursor)
+class MovementCursorAdmin(ViewOnlyAdmin):
+    list_display = ("provider", "read_from", "read_until")
+
+
 @admin.register(Document)
 class DocumentAdmin(ViewOnlyAdmin):
     list_display = ("label", "kind", "order", "amount_minor", "currency", "issued_at", "mailed_at")
@@ -181,6 +200,13 @@ class SandboxRefundAdmin(ViewOnlyAdmin):
 class SandboxDisputeAdmin(ViewOnlyAdmin):
     list_display = ("dispute_id", "session", "amount_minor", "state", "created_at")
     list_filter = ("state",)
+    list_select_related = ("session",)
+
+
+@admin.register(SandboxMovement)
+class SandboxMovementAdmin(ViewOnlyAdmin):
+    list_display = ("movement_id", "session", "kind", "amount_minor", "created_at")
+    list_filter = ("kind",)
     list_select_related = ("session",)
 
 

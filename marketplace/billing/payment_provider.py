@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.billing.money_back import ReversingProvider
+from marketplace.billing.money_moved import AccountedProvider
 from portal.kernel.errors import DomainError, NotFound, Rejected
 
 
@@ -163,7 +164,7 @@ class PaymentEvent:
         return self.type in _KNOWN_EVENTS
 
 
-class PaymentProvider(ReversingProvider, Protocol):
+class PaymentProvider(ReversingProvider, AccountedProvider, Protocol):
     """One processor account. ``livemode`` is what all its sessions and events must say."""
 
     name: str

@@ -135,6 +135,10 @@ def test_the_fake_invents_no_fields(fake_stripe: FakeStripe) -> None:
     fake_stripe.account.decline(session["id"])
     [payment] = fake_stripe.account.payments.values()
     [event] = fake_stripe.account.events
+    fake_stripe.account.pay(session["id"])
+    [line] = fake_stripe.account.balance.list()
+    assert not find_invented_fields(line, stripe.BalanceTransaction)
+    assert not find_invented_fields(line["source"], stripe.Charge)
     assert not find_invented_fields(session, stripe.checkout.Session)
     assert not find_invented_fields(payment, stripe.PaymentIntent)
     assert not find_invented_fields(event, stripe.Event)

@@ -11,6 +11,7 @@ from typing import Any
 
 from stripe.params.checkout import SessionCreateParams
 
+from tests.fakes.stripe_server_balance import Balance
 from tests.fakes.stripe_server_money_back import MoneyBack, Refusal, make_token
 
 HOUR = 3600
@@ -27,6 +28,7 @@ class StripeAccount:
         self.sessions: dict[str, dict[str, Any]] = {}
         self.payments: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
+        self.balance = Balance()
         self.money_back = MoneyBack(self)
         self._payment_data: dict[str, dict[str, Any]] = {}
         self.lock = threading.RLock()
@@ -39,7 +41,7 @@ class StripeAccount:
                 return []
             payment = self._begin_payment(session_id)
             self.sessions[session_id] |= {"status": "complete", "payment_status": "paid"}
-            payment |= {"status": "succeeded", "amount_received": payment["amount"]}
+            self._receive(payment)
             return [
                 self.note("payment_intent.succeeded", payment),
                 self.note("checkout.session.completed", self.sessions[session_id]),
@@ -59,7 +61,7 @@ class StripeAccount:
         with self.lock:
             session = self.sessions[session_id]
             payment = self.payments[session["payment_intent"]]
-            payment |= {"status": "succeeded", "amount_received": payment["amount"]}
+            self._receive(payment)
             session["payment_status"] = "paid"
             return [
                 self.note("payment_intent.succeeded", payment),
@@ -188,6 +190,10 @@ class StripeAccount:
             self.payments[payment["id"]] = payment
             session["payment_intent"] = payment["id"]
         return self.payments[session["payment_intent"]]
+
+    def _receive(self, payment: dict[str, Any]) -> None:
+        payment |= {"status": "succeeded", "amount_received": payment["amount"]}
+        self.balance.note_charge(self.money_back.show_charge(payment["id"]))
 
     def _fail(self, payment: dict[str, Any], code: str) -> None:
         payment |= {

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from stripe.params import (
+    BalanceTransactionListParams,
     DisputeListParams,
     EventListParams,
     RefundCreateParams,
@@ -19,6 +20,7 @@ from stripe.params.checkout import (
     SessionRetrieveParams,
 )
 
+from tests.fakes import stripe_server_balance
 from tests.fakes.stripe_server_account import StripeAccount
 from tests.fakes.stripe_server_money_back import Refusal
 from tests.fakes.stripe_server_schema import WrongParameter, require_parameters
@@ -143,6 +145,10 @@ class StripeApi:
                 return self._page(request.path, found, asked)
             case "GET", ["refunds" | "disputes" | "charges", object_id]:
                 return self.account.money_back.get(object_id)
+            case "GET", ["balance_transactions"]:
+                asked = require_parameters(request.params, BalanceTransactionListParams)
+                found = [one for one in self.account.balance.list() if _fits(one, asked)]
+                return self._page(request.path, found, asked)
             case "GET", ["events"]:
                 asked = require_parameters(request.params, EventListParams)
                 kinds = asked.get("types")
@@ -160,6 +166,14 @@ class StripeApi:
             return session
         return {**session, "payment_intent": self.account.payments[payment]}
 
+    def _show_listed(self, one: dict[str, Any], expand: list[str]) -> dict[str, Any]:
+        match one["object"]:
+            case "checkout.session":
+                return self._show(one, {"expand": expand})
+            case "balance_transaction":
+                return stripe_server_balance.show(one, expand)
+        return one
+
     def _page(
         self, path: str, found: list[dict[str, Any]], asked: dict[str, Any]
     ) -> dict[str, Any]:
@@ -169,10 +183,7 @@ class StripeApi:
         ids = [one["id"] for one in found]
         start = ids.index(asked["starting_after"]) + 1 if "starting_after" in asked else 0
         expand = [name.removeprefix("data.") for name in asked.get("expand", [])]
-        shown = [
-            self._show(one, {"expand": expand}) if one["object"] == "checkout.session" else one
-            for one in found[start : start + limit]
-        ]
+        shown = [self._show_listed(one, expand) for one in found[start : start + limit]]
         return {
             "object": "list",
             "url": path,

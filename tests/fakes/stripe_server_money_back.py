@@ -14,6 +14,8 @@ from stripe.params import RefundCreateParams
 if TYPE_CHECKING:
     from tests.fakes.stripe_server_account import StripeAccount
 
+# Kept even where the dispute is won.
+DISPUTE_FEE = 1500
 _TOOK_MONEY = ("needs_response", "under_review", "lost")
 
 
@@ -66,8 +68,9 @@ class MoneyBack:
             "status": self.next_status,
         }
         self.refunds[refund["id"]] = refund
+        self._account.balance.note("refund", refund, -amount)
         self._account.note("refund.created", refund)
-        self._account.note("charge.refunded", self._show_charge(payment_id))
+        self._account.note("charge.refunded", self.show_charge(payment_id))
         return refund
 
     def get(self, object_id: str) -> dict[str, Any]:
@@ -75,7 +78,7 @@ class MoneyBack:
         if object_id.startswith("ch_"):
             payment_id = "pi_" + object_id.removeprefix("ch_")
             if payment_id in self._account.payments:
-                return self._show_charge(payment_id)
+                return self.show_charge(payment_id)
         for kept in (self.refunds, self.disputes):
             if object_id in kept:
                 return kept[object_id]
@@ -95,6 +98,8 @@ class MoneyBack:
         with self._account.lock:
             refund = self.refunds[refund_id]
             refund["status"] = status
+            if status == "failed":
+                self._account.balance.note("refund_failure", refund, refund["amount"])
             kind = "refund.failed" if status == "failed" else "refund.updated"
             return [self._account.note(kind, refund)]
 
@@ -118,6 +123,7 @@ class MoneyBack:
             events = [self._account.note("charge.dispute.created", dispute)]
             if status in _TOOK_MONEY:
                 events.append(self._account.note("charge.dispute.funds_withdrawn", dispute))
+                self._account.balance.note("dispute", dispute, -dispute["amount"], DISPUTE_FEE)
             return events
 
     def end_dispute(self, session_id: str, status: str) -> list[dict[str, Any]]:
@@ -125,10 +131,12 @@ class MoneyBack:
         with self._account.lock:
             payment_id = self._account.sessions[session_id]["payment_intent"]
             [dispute] = [d for d in self.disputes.values() if d["payment_intent"] == payment_id]
-            dispute["status"] = status
+            had_money, dispute["status"] = dispute["status"] in _TOOK_MONEY, status
             events = [self._account.note("charge.dispute.closed", dispute)]
             if status == "won":
                 events.append(self._account.note("charge.dispute.funds_reinstated", dispute))
+                if had_money:
+                    self._account.balance.note("dispute_reversal", dispute, dispute["amount"])
             return events
 
     # --- Inside -------------------------------------------------------------------------------
@@ -152,7 +160,7 @@ class MoneyBack:
             if one["payment_intent"] == payment_id and one["status"] in _TOOK_MONEY
         ]
 
-    def _show_charge(self, payment_id: str) -> dict[str, Any]:
+    def show_charge(self, payment_id: str) -> dict[str, Any]:
         payment = self._account.payments[payment_id]
         return {
             "id": self.charge_of(payment_id),

@@ -12,6 +12,7 @@ from marketplace.billing.models.disputes import (
 )
 from marketplace.billing.models.documents import Document, DocumentCounter, DocumentKind
 from marketplace.billing.models.events import EventCursor, InboxEvent, InboxState
+from marketplace.billing.models.movements import MoneyMovement, MovementCursor, MovementKind
 from marketplace.billing.models.orders import (
     CREDITED_ORDER_STATUSES,
     OPEN_ORDER_STATUSES,
@@ -31,6 +32,7 @@ from marketplace.billing.models.refunds import (
 from marketplace.billing.models.sandbox import (
     SandboxDispute,
     SandboxEvent,
+    SandboxMovement,
     SandboxRefund,
     SandboxSession,
     SandboxState,
@@ -54,6 +56,9 @@ __all__ = [
     "EventCursor",
     "InboxEvent",
     "InboxState",
+    "MoneyMovement",
+    "MovementCursor",
+    "MovementKind",
     "Order",
     "OrderStatus",
     "Pack",
@@ -64,6 +69,7 @@ __all__ = [
     "RequestState",
     "SandboxDispute",
     "SandboxEvent",
+    "SandboxMovement",
     "SandboxRefund",
     "SandboxSession",
     "SandboxState",

@@ -4,6 +4,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -136,6 +137,8 @@ class Refund(models.Model):
     amount_minor = models.PositiveBigIntegerField()
     state = models.CharField(max_length=10, choices=RefundState)
     first_seen_at = models.DateTimeField(default=utc_now)
+    # When the provider first said what stands here now.
+    changed_at = models.DateTimeField(default=utc_now, db_default=Now())
     succeeded_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

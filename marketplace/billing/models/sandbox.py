@@ -115,3 +115,21 @@ class SandboxDispute(models.Model):
 
     def __str__(self) -> str:
         return self.dispute_id
+
+
+class SandboxMovement(models.Model):
+    """A line of the played account. It keeps its own figures, and takes no fees."""
+
+    movement_id = models.CharField(max_length=120, unique=True)
+    session = models.ForeignKey(SandboxSession, on_delete=models.PROTECT, related_name="movements")
+    kind = models.CharField(max_length=20)  # of MovementKind
+    source_id = models.CharField(max_length=120)
+    # In: positive, out: negative.
+    amount_minor = models.BigIntegerField()
+    created_at = models.DateTimeField(default=utc_now)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="sandbox_movements_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.movement_id}"

@@ -7,9 +7,11 @@ from typing import Any
 
 from marketplace.billing.models import (
     DisputeState,
+    MovementKind,
     RefundState,
     SandboxDispute,
     SandboxEvent,
+    SandboxMovement,
     SandboxRefund,
     SandboxSession,
 )
@@ -19,6 +21,7 @@ from marketplace.billing.money_back import (
     ProviderRefund,
     RefundOrder,
 )
+from marketplace.billing.money_moved import ProviderMovement
 from marketplace.billing.payment_provider import (
     EventRefused,
     PaymentEvent,
@@ -83,6 +86,9 @@ class SandboxProvider:
 
     def find_payment(self, object_id: str) -> str:
         return processor.get_session(object_id, now=utc_now()).payment_id
+
+    def list_movements(self, *, since: datetime) -> Sequence[ProviderMovement]:
+        return [_as_movement(line) for line in processor.list_movements(since=since, now=utc_now())]
 
     def list_events(self, *, since: datetime) -> Sequence[PaymentEvent]:
         return [_as_event(event) for event in processor.list_events(since=since, now=utc_now())]
@@ -175,4 +181,19 @@ def _as_event(event: SandboxEvent) -> PaymentEvent:
         object_id=event.session.session_id,
         livemode=SandboxProvider.livemode,
         created_at=event.created_at,
+    )
+
+
+def _as_movement(line: SandboxMovement) -> ProviderMovement:
+    return ProviderMovement(
+        movement_id=line.movement_id,
+        kind=MovementKind(line.kind),
+        payment_id=line.session.payment_id,
+        source_id=line.source_id,
+        amount_minor=line.amount_minor,
+        currency=line.session.currency,
+        gross_minor=line.amount_minor,
+        fee_minor=0,
+        account_currency=line.session.currency,
+        created_at=line.created_at,
     )

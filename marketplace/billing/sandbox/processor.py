@@ -12,7 +12,13 @@ from django.db import transaction
 from django.db.models import Q
 from django.urls import reverse
 
-from marketplace.billing.models import SandboxEvent, SandboxSession, SandboxState
+from marketplace.billing.models import (
+    MovementKind,
+    SandboxEvent,
+    SandboxMovement,
+    SandboxSession,
+    SandboxState,
+)
 from marketplace.billing.payment_provider import (
     EventType,
     PaymentRefused,
@@ -124,6 +130,7 @@ def let_time_pass(*, now: datetime) -> None:
             )
             if paid:
                 record_events([EventType.PAYMENT_SUCCEEDED], session, now=now)
+                record_charge(session, now=now)
     for session in SandboxSession.objects.filter(state=SandboxState.OPEN, expires_at__lte=now):
         expire(session_id=session.session_id, now=now)
 
@@ -142,7 +149,10 @@ def _leave_open(
             still_open = still_open.filter(expires_at__gt=now)
         if not still_open.update(**change):
             return False
-        record_events(events, SandboxSession.objects.get(session_id=session_id), now=now)
+        session = SandboxSession.objects.get(session_id=session_id)
+        record_events(events, session, now=now)
+        if session.payment_state == "paid":
+            record_charge(session, now=now)
     return True
 
 
@@ -158,6 +168,30 @@ def record_events(types: list[EventType], session: SandboxSession, *, now: datet
         )
         for event_type in types
     )
+
+
+def record_charge(session: SandboxSession, *, now: datetime) -> None:
+    record_movement(session, MovementKind.CHARGE, session.payment_id, session.amount_minor, now=now)
+
+
+def record_movement(
+    session: SandboxSession, kind: MovementKind, source_id: str, amount_minor: int, *, now: datetime
+) -> None:
+    """In the account, within the commit of what moved it; out is negative."""
+    SandboxMovement.objects.create(
+        movement_id=new_public_id("sbm"),
+        session=session,
+        kind=kind,
+        source_id=source_id,
+        amount_minor=amount_minor,
+        created_at=now,
+    )
+
+
+def list_movements(*, since: datetime, now: datetime) -> list[SandboxMovement]:
+    let_time_pass(now=now)
+    moved = SandboxMovement.objects.filter(created_at__gte=since).select_related("session")
+    return list(moved.order_by("created_at", "id"))
 
 
 def get_pay_url(session: SandboxSession) -> str:

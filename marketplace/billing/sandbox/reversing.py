@@ -4,9 +4,14 @@ from datetime import datetime
 
 from django.db import transaction
 
-from marketplace.billing.models import SandboxDispute, SandboxRefund, SandboxSession
+from marketplace.billing.models import (
+    MovementKind,
+    SandboxDispute,
+    SandboxRefund,
+    SandboxSession,
+)
 from marketplace.billing.payment_provider import EventType, PaymentRefused
-from marketplace.billing.sandbox.processor import record_events
+from marketplace.billing.sandbox.processor import record_events, record_movement
 from portal.kernel.public_ids import new_public_id
 
 
@@ -39,6 +44,8 @@ def refund(
             created_at=now,
         )
         record_events([EventType.REFUND_CHANGED], session, now=now)
+        if state != "failed":
+            record_movement(session, MovementKind.REFUND, made.refund_id, -amount_minor, now=now)
     return made
 
 
@@ -49,6 +56,9 @@ def fail_refund(*, refund_id: str, now: datetime) -> None:
         failed.state = "failed"
         failed.save(update_fields=["state"])
         record_events([EventType.REFUND_CHANGED], failed.session, now=now)
+        record_movement(
+            failed.session, MovementKind.REFUND_FAILURE, refund_id, failed.amount_minor, now=now
+        )
 
 
 def dispute(*, session_id: str, now: datetime) -> SandboxDispute:
@@ -62,6 +72,7 @@ def dispute(*, session_id: str, now: datetime) -> SandboxDispute:
             dispute_id=new_public_id("sbd"), session=session, amount_minor=left, created_at=now
         )
         record_events([EventType.DISPUTE_CHANGED], session, now=now)
+        record_movement(session, MovementKind.DISPUTE, opened.dispute_id, -left, now=now)
     return opened
 
 
@@ -69,12 +80,16 @@ def close_dispute(*, session_id: str, won: bool, now: datetime) -> bool:
     """The bank has decided: won gives the money back to the shop. False when none was open."""
     with transaction.atomic():
         session = _lock_paid(session_id)
-        closed = SandboxDispute.objects.filter(session=session, state="open").update(
-            state="won" if won else "lost"
-        )
-        if closed:
-            record_events([EventType.DISPUTE_CHANGED], session, now=now)
-    return bool(closed)
+        opened = SandboxDispute.objects.filter(session=session, state="open").first()
+        if opened is None:
+            return False
+        opened.state = "won" if won else "lost"
+        opened.save(update_fields=["state"])
+        record_events([EventType.DISPUTE_CHANGED], session, now=now)
+        if won:
+            back = MovementKind.DISPUTE_REVERSAL
+            record_movement(session, back, opened.dispute_id, opened.amount_minor, now=now)
+    return True
 
 
 def send_again(*, session_id: str, now: datetime) -> None:

@@ -21,6 +21,7 @@ from marketplace.billing.services.comparing_reversals import ReversalApart, find
 from marketplace.billing.services.document_mail import mail_due_documents
 from marketplace.billing.services.documents import issue_credit_note
 from marketplace.billing.services.inbox import Reception, drive_event, drive_inbox, receive_event
+from marketplace.billing.services.movements import AccountUnread, read_movements
 from marketplace.billing.services.packs import PackRejected, create_pack, find_pack_warnings
 from marketplace.billing.services.refunds import (
     AnotherPersonNeeded,
@@ -54,6 +55,7 @@ from marketplace.billing.services.vouchers import (
 )
 
 __all__ = [
+    "AccountUnread",
     "AnotherPersonNeeded",
     "DebtOutstanding",
     "DisputedOrder",
@@ -92,6 +94,7 @@ __all__ = [
     "needs_two",
     "open_payment",
     "place_payment",
+    "read_movements",
     "receive_event",
     "redeem_voucher",
     "request_refund",

@@ -141,13 +141,16 @@ def _note_refunds(order: Order, refunds: Iterable[ProviderRefund], *, now: datet
                 "amount_minor": told.amount_minor,
                 "state": RefundState.PENDING,
                 "first_seen_at": now,
+                "changed_at": now,
             },
         )
+        if (row.state, row.amount_minor) != (told.state, told.amount_minor):
+            row.changed_at = now
         succeeds = told.state == RefundState.SUCCEEDED and row.succeeded_at is None
         row.state, row.amount_minor = told.state, told.amount_minor
         if succeeds:
             row.succeeded_at = now
-        row.save(update_fields=["state", "amount_minor", "succeeded_at"])
+        row.save(update_fields=["state", "amount_minor", "changed_at", "succeeded_at"])
         if request is not None:
             _follow_request(request, told, now=now)
         if succeeds:

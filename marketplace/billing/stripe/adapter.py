@@ -8,6 +8,7 @@ from django.conf import settings
 from stripe.params.checkout import SessionCreateParams, SessionListParams
 
 from marketplace.billing.money_back import MoneyBack, ProviderRefund, RefundOrder
+from marketplace.billing.money_moved import ProviderMovement
 from marketplace.billing.payment_provider import (
     PaymentEvent,
     PaymentOutcomeUnknown,
@@ -18,6 +19,7 @@ from marketplace.billing.payment_provider import (
 )
 from marketplace.billing.stripe import events
 from marketplace.billing.stripe.client import StripeFailed, asking, connect, creating
+from marketplace.billing.stripe.movements import read_movement
 from marketplace.billing.stripe.reversing import read_dispute, read_payment_of, read_refund
 from marketplace.billing.stripe.sessions import build_parameters, is_marked, read_session
 from portal.kernel.clock import utc_now
@@ -127,6 +129,18 @@ class StripeProvider:
                 case _:
                     return self.retrieve_session(object_id).payment_id
         return read_payment_of(found)
+
+    def list_movements(self, *, since: datetime) -> Sequence[ProviderMovement]:
+        with asking():
+            page = self._client.v1.balance_transactions.list(
+                {
+                    "created": {"gte": int(since.timestamp())},
+                    "expand": ["data.source"],
+                    "limit": _PAGE,
+                }
+            )
+            newest_first = [read_movement(line) for line in page.auto_paging_iter()]
+        return newest_first[::-1]
 
     def list_events(self, *, since: datetime) -> Sequence[PaymentEvent]:
         with asking():

@@ -7,6 +7,7 @@ from marketplace.reconciliation.checks.doubts import DOUBTS
 from marketplace.reconciliation.checks.guarding import GUARDS
 from marketplace.reconciliation.checks.holds import HELD
 from marketplace.reconciliation.checks.lots import LOTS
+from marketplace.reconciliation.checks.movements import MOVEMENTS
 from marketplace.reconciliation.checks.overdue import OVERDUE_HOLDS, OVERDUE_LOTS, STUCK_EVENTS
 from marketplace.reconciliation.checks.payments import AGREED_PAYMENTS, PAID_ORDERS, PLACED_PAYMENTS
 from marketplace.reconciliation.checks.rating import RATING
@@ -33,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     PLACED_PAYMENTS,
     AGREED_PAYMENTS,
     REVERSALS,
+    MOVEMENTS,
     STUCK_EVENTS,
     GUARDS,
     DOUBTS,

@@ -118,10 +118,12 @@ class Check:
     """One numbered check of docs/money.md.
 
     ``examine(cursor, scope)`` only reads. ``ask(now)`` goes to an outside party, after the
-    snapshot has been closed, for what only that party knows. ``repair(difference, now)`` is
-    given where the rule is A: it acts through the owner's services, is safe to repeat, and says
-    in words what it did, or answers None when the difference had gone by then. ``windowed``: a
-    light run does not see everything that a full one sees, so it cannot say that something is gone.
+    snapshot has been closed, for what only that party knows. ``prepare(now)`` does so before the
+    snapshot of a full run is opened, where what is told is kept for ``examine``.
+    ``repair(difference, now)`` is given where the rule is A: it acts through the owner's services,
+    is safe to repeat, and says in words what it did, or answers None when the difference had gone
+    by then. ``windowed``: a light run does not see everything that a full one sees, so it cannot
+    say that something is gone.
     """
 
     number: int
@@ -131,6 +133,7 @@ class Check:
     repair: Callable[[Difference, datetime], str | None] | None = None
     ask: Callable[[datetime], Sequence[Difference]] | None = None
     windowed: bool = False
+    prepare: Callable[[datetime], object] | None = None
 
     def action_for(self, difference: Difference) -> Action:
         return difference.action or self.action

@@ -44,8 +44,9 @@ def reconcile_balances(*, trigger: str, now: datetime, kind: str = RunKind.FULL)
     run = Run.objects.create(trigger=trigger, kind=kind, started_at=now)
     scope = _scope_of(run)
     try:
+        unprepared = _prepare(run, now) if scope.since is None else {}
         with open_snapshot() as cursor:
-            seen = _examine(run, cursor, scope)
+            seen = _examine(run, cursor, scope, unprepared)
             if head := ledger.find_newest_head(cursor):
                 run.head_number, run.head_hash = head
             proof = prove(cursor)
@@ -89,7 +90,24 @@ def _scope_of(run: Run) -> Scope:
     )
 
 
-def _examine(run: Run, cursor: CursorWrapper, scope: Scope) -> Seen:
+def _prepare(run: Run, now: datetime) -> dict[int, str]:
+    """Fetch what outsiders say, for the snapshot; by check, why it could not be fetched."""
+    failed = {}
+    for check in CHECKS:
+        if check.prepare is not None:
+            try:
+                check.prepare(now)
+            except Exception as error:
+                log.exception("preparing_failed", check=check.number, run=run.public_id)
+                failed[check.number] = _describe(error)
+    return failed
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:200]
+
+
+def _examine(run: Run, cursor: CursorWrapper, scope: Scope, unprepared: dict[int, str]) -> Seen:
     """What each check saw; how much it read and how long it took goes into the run's report.
 
     A check that fails (a damaged row can make a sum overflow) takes no other with it: that it could
@@ -100,12 +118,14 @@ def _examine(run: Run, cursor: CursorWrapper, scope: Scope) -> Seen:
         begun = monotonic()
         cursor.execute("SAVEPOINT examine")
         row: dict[str, Any] = {"number": check.number, "examined": 0}
+        if check.number in unprepared:
+            row["error"] = unprepared[check.number]
         try:
             examined = check.examine(cursor, scope)
         except Exception as error:
             log.exception("check_failed", check=check.number, run=run.public_id)
             cursor.execute("ROLLBACK TO SAVEPOINT examine")
-            row["error"] = f"{type(error).__name__}: {error}"[:200]
+            row["error"] = _describe(error)
             failure = {"error": row["error"]}
             seen[check] = [Difference(f"check:{check.number}", failure, action=Action.FINDING)]
         else:
@@ -125,7 +145,7 @@ def _ask(run: Run, seen: Seen, now: datetime) -> None:
                 seen[check] += check.ask(now)
             except Exception as error:
                 log.exception("asking_failed", check=check.number, run=run.public_id)
-                rows[check.number]["error"] = f"{type(error).__name__}: {error}"[:200]
+                rows[check.number]["error"] = _describe(error)
         rows[check.number]["differences"] = len(seen[check])
 
 

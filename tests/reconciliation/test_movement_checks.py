@@ -1,0 +1,401 @@
+"""Check 18: the payment providers' accounts against what we booked. Each kind of difference is made
+at one side only and seen; what went right raises nothing, at either provider."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from accounts.models import Organisation, User
+from accounts.services import SYSTEM_ACTOR
+from marketplace.billing import services as billing
+from marketplace.billing.models import (
+    MoneyMovement,
+    MovementCursor,
+    Order,
+    Pack,
+    Refund,
+    SandboxMovement,
+)
+from marketplace.billing.payment_provider import PaymentsUnavailable
+from marketplace.billing.sandbox.adapter import SandboxProvider
+from marketplace.ledger.models import Entry, Wallet
+from marketplace.reconciliation import services
+from marketplace.reconciliation.models import Finding, FindingState, Run, RunKind
+from portal.kernel.clock import utc_now
+from tests.billing.money_back import approve, ask, buy, send, settle, spend
+from tests.billing.processors import (
+    Processor,
+    SandboxProcessor,
+    StripeProcessor,
+    deliver,
+    stand_before_pay_page,
+)
+from tests.billing.shop import MILLION, make_pack
+from tests.fakes.stripe_server import FakeStripe
+from tests.fakes.stripe_server_api import Fault
+from tests.reconciliation.book import inject
+
+pytest_plugins = [
+    "tests.billing.fixtures",
+    "tests.partners.fixtures",
+    "tests.reconciliation.fixtures",
+]
+pytestmark = pytest.mark.usefixtures("committed_db")
+
+
+@pytest.fixture
+def pack(committed_db: Any, acme: Organisation) -> Pack:
+    return make_pack()
+
+
+def run(times: int = 2, *, after: timedelta = timedelta(hours=2), kind: str = RunKind.FULL) -> Run:
+    """So many runs, the first when what has moved so far may be judged."""
+    now = utc_now() + after
+    for _ in range(times):
+        last = services.reconcile_balances(trigger="command", kind=kind, now=now)
+        now += timedelta(minutes=5)
+    return last
+
+
+def told(state: str = FindingState.OPEN) -> list[tuple[str, dict[str, Any]]]:
+    """What check 18 says, by the first word of its subject."""
+    found = Finding.objects.filter(check_number=18, state=state).order_by("subject")
+    return [(finding.subject.partition(":")[0], finding.detail) for finding in found]
+
+
+def report_of(last: Run) -> dict[str, Any]:
+    [row] = [row for row in last.checks if row["number"] == 18]
+    return dict(row)
+
+
+def buy_and_reverse_in_every_way(
+    processor: Processor, acme: Organisation, pack: Pack, sam: User
+) -> None:
+    plain, won, lost, failed, asked = (
+        buy(acme, pack, processor, key=f"form-{number}") for number in range(5)
+    )
+    yen = buy(acme, pack, processor, key="yen", currency="JPY", quantity=2)
+    deliver(processor, *processor.refund(session_of(plain), 950))
+    deliver(processor, *processor.refund(session_of(plain), 50))
+    deliver(processor, *processor.refund(session_of(yen), 29_000))
+    deliver(processor, *processor.dispute(session_of(won)))
+    deliver(processor, *processor.end_dispute(session_of(won), won=True))
+    deliver(processor, *processor.dispute(session_of(lost)))
+    deliver(processor, *processor.end_dispute(session_of(lost), won=False))
+    deliver(processor, *processor.refund(session_of(failed), 700))
+    deliver(processor, *processor.fail_refund(Refund.objects.get(order=failed).refund_id))
+    request = ask(asked, expected=9500)
+    approve(request, sam)
+    send(request)
+    _later, session = stand_before_pay_page(acme, pack, key="later")
+    deliver(processor, *processor.pay_later(session))
+    deliver(processor, *processor.receive_money(session))
+    stand_before_pay_page(acme, pack, key="left open")
+
+
+def session_of(order: Order) -> str:
+    return order.provider_session_id or ""
+
+
+def test_what_went_right_raises_nothing(
+    processor: Processor, acme: Organisation, pack: Pack, sam: User
+) -> None:
+    buy_and_reverse_in_every_way(processor, acme, pack, sam)
+
+    last = run()
+
+    assert told() == told(FindingState.SUSPECTED) == []
+    assert report_of(last) | {"milliseconds": 0} == {
+        "number": 18, "examined": 16, "differences": 0, "milliseconds": 0,
+    }  # fmt: skip
+    net = sum(MoneyMovement.objects.filter(currency="USD").values_list("amount_minor", flat=True))
+    kept = Order.objects.filter(currency="USD", paid_at__isnull=False)
+    assert net == sum(order.amount_minor - order.reversed_minor for order in kept)
+
+
+def test_a_busy_healthy_book_raises_nothing(busy: Wallet) -> None:
+    run()
+
+    assert told() == told(FindingState.SUSPECTED) == []
+    assert MoneyMovement.objects.count() == 2
+
+
+def test_an_account_in_another_currency(
+    fake_stripe: FakeStripe, acme: Organisation, pack: Pack, sam: User
+) -> None:
+    fake_stripe.account.balance.currency = "eur"
+
+    buy_and_reverse_in_every_way(StripeProcessor(fake_stripe), acme, pack, sam)
+    run()
+
+    assert told() == []
+    first = MoneyMovement.objects.order_by("id")[0]
+    assert (first.amount_minor, first.currency) == (9500, "USD")
+    assert (first.gross_minor, first.fee_minor, first.account_currency) == (10_450, 305, "EUR")
+
+
+def test_a_payment_that_we_know_nothing_of(
+    processor: Processor, acme: Organisation, pack: Pack, sam: User
+) -> None:
+    """Too long ago for check 15, and its events are gone. What was given back of it counts."""
+    _order, session = stand_before_pay_page(acme, pack)
+    processor.pay(session)
+    processor.refund(session, 500)
+    processor.forget_events()
+    forget_orders()
+
+    run(1)
+    assert told() == []
+    run(1, after=timedelta(hours=3))
+
+    [(kind, detail)] = told()
+    assert (kind, detail["provider_took"], detail["provider_keeps"]) == ("payment", "9500", "9000")
+    assert detail["we_know_of"] is None
+    finding = Finding.objects.get(check_number=18)
+    services.resolve_finding(
+        finding=finding, note="Given back.", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
+    )
+    run(after=timedelta(hours=4))
+    assert told() == []
+
+
+def test_a_payment_that_was_given_back_whole_is_nobodys(
+    processor: Processor, acme: Organisation, pack: Pack
+) -> None:
+    _order, session = stand_before_pay_page(acme, pack)
+    processor.pay(session)
+    processor.refund(session, 9500)
+    processor.forget_events()
+    forget_orders()
+
+    run()
+
+    assert told() == []
+
+
+def test_a_payment_of_another_amount_than_was_booked(
+    processor: Processor, acme: Organisation, pack: Pack
+) -> None:
+    order = buy(acme, pack, processor)
+    inject("UPDATE billing_order SET amount_minor = 9400")
+
+    run()
+
+    [(kind, detail)] = told()
+    assert (kind, detail["provider_took"], detail["we_know_of"]) == ("payment", "9500", "9400")
+    assert detail["order_id"] == order.public_id
+
+
+def test_a_payment_in_another_currency_than_was_booked(
+    processor: Processor, acme: Organisation, pack: Pack
+) -> None:
+    buy(acme, pack, processor)
+    inject("UPDATE billing_order SET currency = 'EUR'")
+
+    run()
+
+    [(kind, detail)] = told()
+    assert (kind, detail["provider_currency"], detail["our_currency"]) == ("payment", "USD", "EUR")
+
+
+def test_a_purchase_that_the_provider_never_saw(
+    processor: Processor, acme: Organisation, pack: Pack
+) -> None:
+    """Made up with all that belongs to it, even the session."""
+    order = buy(acme, pack, processor)
+    forget_lines(processor)
+
+    run()
+
+    [(kind, detail)] = told()
+    assert (kind, detail["provider_took"], detail["order_id"]) == ("payment", "0", order.public_id)
+    [finding] = Finding.objects.filter(check_number=18)
+    assert finding.at_stake_millitokens == 95 * MILLION
+    assert finding.wallet == Wallet.objects.get(owner_key=acme.public_id)
+    assert not finding.froze_wallet
+
+
+def test_a_refund_that_the_provider_never_made(
+    processor: Processor, acme: Organisation, pack: Pack
+) -> None:
+    order = buy(acme, pack, processor)
+    Refund.objects.create(order=order, refund_id="re_made_up", amount_minor=5, state="succeeded")
+
+    run()
+
+    [(kind, detail)] = told()
+    assert (kind, detail["provider_moved"], detail["we_expect"]) == ("reversal", "0", "-5")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE billing_refund SET amount_minor = 940",
+        "UPDATE billing_refund SET state = 'failed'",
+        "DELETE FROM billing_refund",
+    ],
+)
+def test_a_refund_that_we_say_otherwise(acme: Organisation, pack: Pack, change: str) -> None:
+    """Found even when the provider's events of it are long gone."""
+    processor = SandboxProcessor()
+    order = buy(acme, pack, processor)
+    deliver(processor, *processor.refund(session_of(order), 950))
+    processor.forget_events()
+    inject(change)
+
+    run(1)
+
+    [(kind, detail)] = told(FindingState.SUSPECTED)
+    assert (kind, detail["provider_moved"]) == ("reversal", "-950")
+    assert detail["order_id"] == order.public_id
+
+
+def test_a_dispute_that_we_believe_won(acme: Organisation, pack: Pack) -> None:
+    processor = SandboxProcessor()
+    order = buy(acme, pack, processor)
+    deliver(processor, *processor.dispute(session_of(order)))
+    inject("UPDATE billing_dispute SET state = 'won'")
+
+    run(1)
+
+    [(kind, detail)] = told(FindingState.SUSPECTED)
+    assert (kind, detail["provider_moved"], detail["we_expect"]) == ("reversal", "-9500", "0")
+
+
+def test_a_refund_that_nobody_told_us_about_mends_itself(
+    processor: Processor, acme: Organisation, pack: Pack
+) -> None:
+    """Check 17 follows the provider's word long before; nothing is left for a person."""
+    order = buy(acme, pack, processor)
+    processor.refund(session_of(order), 950)
+
+    run(after=timedelta(minutes=3))
+    run()
+
+    assert settle(order).reversed_minor == 950
+    assert told() == []
+
+
+def test_a_line_of_no_payment_is_told_and_the_operators_own_are_not(
+    fake_stripe: FakeStripe, acme: Organisation, pack: Pack
+) -> None:
+    balance = fake_stripe.account.balance
+    payout = {"id": "po_1", "object": "payout", "currency": "usd", "amount": 5000}
+    balance.note("payout", payout, -5000)
+    balance.note("fee", {"currency": "usd"}, -700)
+    balance.note("transfer", {**payout, "id": "tr_1", "object": "transfer"}, -300)
+
+    run()
+
+    [(kind, detail)] = told()
+    assert (kind, detail["provider_moved"], detail["source_id"]) == ("movement", "-300", "tr_1")
+    assert set(MoneyMovement.objects.values_list("kind", flat=True)) == {"own", "other"}
+
+
+def test_what_moved_just_now_is_not_judged_yet(acme: Organisation, pack: Pack) -> None:
+    """On neither side, and not by light runs: a dispute is won between two readings."""
+    processor = SandboxProcessor()
+    order = buy(acme, pack, processor)
+    dispute = processor.dispute(session_of(order))
+    run(after=timedelta(minutes=5))
+    assert told() == told(FindingState.SUSPECTED) == []
+    deliver(processor, *dispute)
+    run()
+    with time_machine.travel(utc_now() + timedelta(hours=4), tick=False):
+        deliver(processor, *processor.end_dispute(session_of(order), won=True))
+    run(1, after=timedelta(hours=4, minutes=2), kind=RunKind.LIGHT)
+    run(1, after=timedelta(hours=4, minutes=5))
+    assert told() == told(FindingState.SUSPECTED) == []
+    run(after=timedelta(hours=6))
+    assert told() == told(FindingState.SUSPECTED) == []
+
+
+def test_a_provider_that_does_not_show_its_account_is_not_called_all_right(
+    acme: Organisation, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was suspected before is neither confirmed nor forgotten, and the gap is read later."""
+    processor = SandboxProcessor()
+    order = buy(acme, pack, processor)
+    run(1)
+    Refund.objects.create(order=order, refund_id="re_made_up", amount_minor=5, state="succeeded")
+    run(1, after=timedelta(hours=3))
+    assert len(told(FindingState.SUSPECTED)) == 1
+    until = MovementCursor.objects.get().read_until
+
+    def away(*_: object, **__: object) -> None:
+        raise PaymentsUnavailable
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SandboxProvider, "list_movements", away)
+        inject("DELETE FROM billing_refund")
+        last = run(1, after=timedelta(hours=4))
+
+    assert "sandbox (payments_unavailable)" in report_of(last)["error"]
+    assert "check 18" in last.error
+    assert MovementCursor.objects.get().read_until == until
+    assert len(told(FindingState.SUSPECTED)) == 1
+    assert run(1, after=timedelta(hours=5)).error == ""
+    assert told(FindingState.SUSPECTED) == []
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.HTML_200_AFTER, Fault.RATE_LIMITED_BEFORE, Fault.KEY_REVOKED_BEFORE]
+)
+def test_an_account_that_stripe_does_not_show_moves_no_cursor(
+    fake_stripe: FakeStripe, acme: Organisation, pack: Pack, fault: Fault
+) -> None:
+    buy(acme, pack, StripeProcessor(fake_stripe))
+    fake_stripe.break_next(fault, times=3)
+    with pytest.raises(billing.AccountUnread, match="stripe"):
+        billing.read_movements(now=utc_now())
+    assert not MovementCursor.objects.exists()
+    assert not MoneyMovement.objects.exists()
+
+
+def test_the_account_is_read_page_by_page_and_each_line_once(
+    fake_stripe: FakeStripe, acme: Organisation, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = StripeProcessor(fake_stripe)
+    order = buy(acme, pack, processor)
+    for _ in range(5):
+        processor.refund(session_of(order), 100)
+    monkeypatch.setattr("marketplace.billing.stripe.adapter._PAGE", 2)
+
+    assert billing.read_movements(now=utc_now()) == 6
+    assert billing.read_movements(now=utc_now() + timedelta(hours=1)) == 0
+
+    kinds = list(MoneyMovement.objects.order_by("id").values_list("kind", flat=True))
+    assert kinds == ["charge"] + ["refund"] * 5
+    assert MoneyMovement.objects.values("movement_id").distinct().count() == 6
+
+
+def test_a_statement_that_began_later_accuses_no_older_order(
+    acme: Organisation, pack: Pack
+) -> None:
+    """The first reading goes back thirty days; what is older cannot be judged."""
+    with time_machine.travel(utc_now() - timedelta(days=45), tick=False):
+        buy(acme, pack, SandboxProcessor())
+    with time_machine.travel(utc_now() - timedelta(days=2), tick=False):
+        buy(acme, pack, SandboxProcessor(), key="later")
+    spend(acme, MILLION)
+    run()
+    assert told() == []
+    assert MoneyMovement.objects.count() == 1
+    assert Entry.objects.exists()
+
+
+def forget_orders() -> None:
+    """As if nobody here had ever ordered: the payment is another shop's."""
+    inject(
+        "UPDATE billing_order SET public_id = 'ord_other', provider_session_id = NULL,"
+        " provider_payment_id = NULL, provider = 'elsewhere'"
+    )
+    inject("UPDATE billing_attempt SET session_id = ''")
+
+
+def forget_lines(processor: Processor) -> None:
+    if isinstance(processor, StripeProcessor):
+        processor.fake.account.balance.lines.clear()
+    SandboxMovement.objects.all().delete()
