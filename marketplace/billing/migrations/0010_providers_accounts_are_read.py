@@ -34,7 +34,7 @@ def fill_the_played_account(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0008_batches_are_made_once_a_form'),
+        ('billing', '0009_refund_requests_can_be_withdrawn'),
     ]
 
     operations = [
