@@ -119,6 +119,7 @@ class StripeApi:
         return Answer(200, copy.deepcopy(done), kept=True)
 
     def _route(self, request: Request) -> Any:
+        asked: Any  # by each route its own parameters
         match request.method, request.path.removeprefix("/v1/").split("/"):
             case "POST", ["checkout", "sessions"]:
                 asked = require_parameters(request.params, SessionCreateParams)
