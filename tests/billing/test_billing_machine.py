@@ -1,5 +1,7 @@
-"""Whatever order things happen in: at most one purchase per order, and the balance is their sum."""
+"""Whatever order things happen in: at most one purchase per order, no more taken back than given,
+and in the end our books say what the processor's account says."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -20,15 +22,25 @@ from hypothesis.stateful import (
 
 from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services
-from marketplace.billing.models import Document, Order, Pack, SandboxEvent, SandboxSession
-from marketplace.billing.sandbox import delivery, processor
+from marketplace.billing.models import (
+    Document,
+    Order,
+    Pack,
+    SandboxEvent,
+    SandboxMovement,
+    SandboxRefund,
+    SandboxSession,
+)
+from marketplace.billing.sandbox import delivery, processor, reversing
 from marketplace.ledger import selectors as ledger_selectors
 from marketplace.ledger.models import Entry, Lot
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError
 from portal.kernel.public_ids import new_public_id
-from tests.billing.shop import make_pack, signed, start_order
+from tests.billing.money_back import spend
+from tests.billing.shop import MILLION, make_pack, signed, start_order
 from tests.cast import make_organisation
+from tests.ledger.auditor import audit
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +60,7 @@ class BillingMachine(RuleBasedStateMachine):
             make_pack(new_public_id("pck"), bonus_millitokens=0, scope="modality:chat"),
         ]
         self.tampered: set[str] = set()
+        self.spent = 0
 
     @rule(target=orders, key=st.integers(0, 4), pack=st.integers(0, 1), quantity=st.integers(1, 2))
     def start(self, key: int, pack: int, quantity: int) -> Any:
@@ -103,6 +116,36 @@ class BillingMachine(RuleBasedStateMachine):
             self.tampered.add(order)
             SandboxSession.objects.filter(pk=session.pk).update(amount_minor=1)
 
+    @rule(order=orders, percent=st.sampled_from([1, 33, 100]))
+    def money_goes_back(self, order: str, percent: int) -> None:
+        for session in self._paid_sessions(order):
+            amount = max(1, session.amount_minor * percent // 100)
+            self._play(reversing.refund, session_id=session.session_id, amount_minor=amount)
+
+    @rule(order=orders)
+    def the_bank_sends_it_back(self, order: str) -> None:
+        for refund in SandboxRefund.objects.filter(
+            session__in=self._paid_sessions(order), state="succeeded"
+        )[:1]:
+            reversing.fail_refund(refund_id=refund.refund_id, now=utc_now())
+
+    @rule(order=orders)
+    def the_bank_takes_it(self, order: str) -> None:
+        for session in self._paid_sessions(order):
+            self._play(reversing.dispute, session_id=session.session_id)
+
+    @rule(order=orders, won=st.booleans())
+    def the_bank_decides(self, order: str, won: bool) -> None:
+        for session in self._paid_sessions(order):
+            self._play(reversing.close_dispute, session_id=session.session_id, won=won)
+
+    @rule(millions=st.sampled_from([1, 40, 100]))
+    def tokens_are_used(self, millions: int) -> None:
+        balance = ledger_selectors.get_balance(owner_key=self.tenant.public_id, unit="live")
+        if balance.posted >= millions * MILLION and not balance.frozen:
+            spend(self.tenant, millions * MILLION)
+            self.spent += millions * MILLION
+
     @rule(pick=st.integers(0, 30), copies=st.integers(1, 3))
     def a_message_arrives(self, pick: int, copies: int) -> None:
         events = list(SandboxEvent.objects.filter(session__in=self._sessions()).order_by("id"))
@@ -130,28 +173,36 @@ class BillingMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_order_is_credited_at_most_once_and_only_when_paid(self) -> None:
-        expected = 0
+        given = 0
         for order in self._orders():
             lots = Lot.objects.filter(reference=order.reference).order_by("kind")
             bonus = 1 if order.bonus_millitokens else 0
             assert [lot.kind for lot in lots] == (
                 ["bonus", "paid"][1 - bonus :] if order.is_credited else []
             )
-            entered = Entry.objects.filter(transaction__reference=order.reference).aggregate(
-                total=Sum("amount_millitokens")
-            )["total"]
+            entered = Entry.objects.filter(
+                transaction__reference=order.reference, transaction__kind="purchase"
+            ).aggregate(total=Sum("amount_millitokens"))["total"]
             assert (entered or 0) == (order.total_millitokens if order.is_credited else 0)
             if order.is_credited:
-                expected += order.total_millitokens
+                given += order.total_millitokens
                 assert order.public_id not in self.tampered or self._honestly_paid(order.public_id)
                 assert self._sessions(order.public_id).filter(payment_state="paid").exists()
                 assert order.invoice is not None
-        owner = self.tenant.public_id
-        assert ledger_selectors.get_balance(owner_key=owner, unit="live").posted == expected
+            assert 0 <= order.reversed_minor <= order.amount_minor
+        lots = Lot.objects.filter(wallet__owner_key=self.tenant.public_id)
+        left = lots.aggregate(total=Sum("remaining_millitokens"))["total"] or 0
+        assert self._posted() == left
+        taken_back = given - self.spent - left
+        if not any(order.reversed_minor for order in self._orders()):
+            assert taken_back == 0
+        # What was spent and taken back besides is a debt, and none was taken twice.
+        assert 0 <= taken_back <= given
 
     @invariant()
     def invoices_are_numbered_without_gaps(self) -> None:
-        numbers = sorted(Document.objects.values_list("number", flat=True))
+        invoices = Document.objects.filter(kind="invoice")
+        numbers = sorted(invoices.values_list("number", flat=True))
         assert numbers == list(range(1, len(numbers) + 1))
 
     def teardown(self) -> None:
@@ -165,9 +216,27 @@ class BillingMachine(RuleBasedStateMachine):
                     assert order.is_credited
                 elif not order.is_mismatched:
                     assert not order.is_open
+                if order.is_credited:
+                    lines = SandboxMovement.objects.filter(
+                        session__payment_id=order.provider_payment_id
+                    )
+                    kept = order.amount_minor - order.reversed_minor
+                    assert sum(lines.values_list("amount_minor", flat=True)) == kept
+            audit()
             self.each_order_is_credited_at_most_once_and_only_when_paid()
         finally:
             self.clock.stop()
+
+    def _posted(self) -> int:
+        owner = self.tenant.public_id
+        return ledger_selectors.get_balance(owner_key=owner, unit="live").posted
+
+    def _paid_sessions(self, order: str):
+        return self._sessions(order).filter(payment_state="paid")
+
+    def _play(self, act, **asked) -> None:
+        with suppress(DomainError):  # more than is left, or it is disputed
+            act(now=utc_now(), **asked)
 
     def _try(self, act, order: str) -> None:
         found = Order.objects.get(public_id=order)

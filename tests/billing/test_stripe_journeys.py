@@ -67,6 +67,35 @@ def test_back_before_the_webhook(
     assert balance_of(acme) == 105 * MILLION
 
 
+def test_back_without_having_paid(
+    processor: Processor, acme: Organisation, ada: User, team_pack: Pack
+) -> None:
+    """The address of the return page is no proof of anything, however often it is opened."""
+    order, session_id = stand_before_pay_page(acme, team_pack)
+    page = f"/o/{acme.slug}/orders/{order.public_id}/"
+    client = signed_in(ada)
+    for _ in range(2):
+        assert client.get(page).status_code == 200
+        assert client.post(f"{page}check/").status_code == 302
+    assert untouched(order)
+    assert (order.status, processor.state_of(session_id)) == ("pending", "open")
+
+
+def test_two_tabs_pay_one_order_once(
+    processor: Processor, acme: Organisation, team_pack: Pack
+) -> None:
+    """The second tab finds the page paid, and another page of the order is not to be had."""
+    order, session_id = stand_before_pay_page(acme, team_pack)
+    page = services.open_payment(order=order, now=utc_now())
+    events = processor.pay(session_id)
+    assert not processor.pay(session_id)
+    assert services.open_payment(order=order, now=utc_now()) == page
+    deliver(processor, *events, *events)
+    assert credited_once(order)
+    assert processor.count_sessions() == 1
+    assert not StrayPayment.objects.exists()
+
+
 def test_the_webhook_overtakes_our_own_commit(
     processor: Processor, acme: Organisation, team_pack: Pack
 ) -> None:

@@ -8,6 +8,7 @@ from accounts.models import Organisation, User
 from marketplace.billing.models import Pack, Refund
 from marketplace.billing.payment_provider import PaymentOutcomeUnknown
 from marketplace.billing.stripe import client
+from marketplace.ledger.models import Lot
 from tests.billing.money_back import approve, ask, buy, send, settle, spend
 from tests.billing.processors import StripeProcessor
 from tests.billing.shop import MILLION
@@ -39,6 +40,24 @@ def test_a_refund_whose_answer_was_lost_days_ago_is_not_sent_again(
 
     assert len(fake_stripe.account.money_back.refunds) == 1
     assert Refund.objects.get().amount_minor == 3800
+
+
+def test_no_more_goes_back_than_is_left(
+    fake_stripe: FakeStripe, acme: Organisation, team_pack: Pack, sam: User
+) -> None:
+    """Somebody refunded by hand at Stripe meanwhile: our request ends, and its tokens return."""
+    order = buy(acme, team_pack, StripeProcessor(fake_stripe))
+    request = ask(order, expected=9500)
+    approve(request, sam)
+    fake_stripe.account.money_back.refund(order.provider_session_id or "", 500)
+
+    assert send(request).state == "failed"
+
+    assert request.failure_code == "amount_too_large"
+    assert settle(order).reversed_minor == 500
+    assert len(fake_stripe.account.money_back.refunds) == 1
+    paid_lot = Lot.objects.get(reference=order.reference, kind="paid")
+    assert paid_lot.remaining_millitokens == 100 * MILLION - 100 * MILLION * 500 // 9500
 
 
 def test_two_refunds_that_name_one_request_both_count(
