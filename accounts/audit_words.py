@@ -16,7 +16,7 @@ AREA_PREFIXES = {
     "keys": ("api_key.",),
     "team": ("member.", "invitation."),
     "organisation": ("organisation.", "trial."),
-    "orders": ("order.", "refund.", "pack.", "voucher.", "debt.", "fapiao."),
+    "orders": ("order.", "refund.", "pack.", "voucher.", "purchase.", "debt.", "fapiao."),
     "services": ("service.", "provider.", "review.", "price.", "grant."),
 }
 AREAS = {
@@ -60,6 +60,10 @@ ACTIONS = {
     "refund.withdrawn": _("Refund request withdrawn"),
     "refund.paid": _("Refund paid"),
     "refund.failed": _("Refund failed"),
+    "purchase.requested": _("Purchase asked for"),
+    "purchase.ordered": _("Purchase request approved and ordered"),
+    "purchase.declined": _("Purchase request declined"),
+    "purchase.withdrawn": _("Purchase request withdrawn"),
     "debt.paid": _("Debt paid by transfer"),
     "debt.forgiven": _("Debt forgiven"),
     "provider.created": _("Provider profile created"),

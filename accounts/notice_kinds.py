@@ -41,6 +41,8 @@ RULES: Mapping[NoticeKind, KindRule] = {
     NoticeKind.ORDER_PAID: KindRule(Role.BILLING, _PORTAL, _NONE),
     NoticeKind.ORDER_FAILED: KindRule(Role.BILLING, _BOTH, _NONE),
     NoticeKind.REFUND_DECIDED: KindRule(Role.BILLING, _BOTH, _NONE),
+    NoticeKind.PURCHASE_ASKED: KindRule(Role.BILLING, _BOTH, _NONE),
+    NoticeKind.PURCHASE_DECIDED: KindRule(Role.MEMBER, _BOTH, _NONE),
 }
 
 

@@ -11,6 +11,9 @@ Params by kind (amounts are integers: millitokens, or minor units of ``currency`
 - ``top_up_failed``: ``order``, ``amount_minor``, ``currency``
 - ``refund_decided``: ``order``, ``pack``, ``amount_minor``, ``currency``, and as ``outcome``
   ``approved``, ``declined`` or ``failed`` (the payment provider will never send it)
+- ``purchase_asked``: ``request``, ``pack``, ``quantity``, ``amount_minor``, ``currency``,
+  ``person``
+- ``purchase_decided``: the same without ``person``, and as ``outcome`` ``ordered`` or ``declined``
 """
 
 from collections.abc import Callable
@@ -169,6 +172,29 @@ def _refund_decided(notice: Notice) -> NoticeWords:
     return NoticeWords(title % figures, text, _order_url(notice))
 
 
+def _purchase_asked(notice: Notice) -> NoticeWords:
+    figures = _purchase(notice)
+    return NoticeWords(
+        gettext("%(person)s asks for %(pack)s × %(quantity)s") % figures,
+        gettext("It costs %(amount)s. Nothing is bought until you approve it and pay.") % figures,
+        _purchase_url(notice),
+    )
+
+
+def _purchase_decided(notice: Notice) -> NoticeWords:
+    title, text = {
+        "ordered": (
+            gettext("Your request for %(pack)s × %(quantity)s was approved"),
+            gettext("It has been ordered. The tokens arrive when the order has been paid."),
+        ),
+        "declined": (
+            gettext("Your request for %(pack)s × %(quantity)s was declined"),
+            gettext("The request says why. Nothing was bought."),
+        ),
+    }[notice.params["outcome"]]
+    return NoticeWords(title % _purchase(notice), text, _purchase_url(notice))
+
+
 _WORDS: dict[NoticeKind, Callable[[Notice], NoticeWords]] = {
     NoticeKind.BALANCE_LOW: _balance_low,
     NoticeKind.DAYS_LEFT: _days_left,
@@ -178,6 +204,8 @@ _WORDS: dict[NoticeKind, Callable[[Notice], NoticeWords]] = {
     NoticeKind.ORDER_PAID: _order_paid,
     NoticeKind.ORDER_FAILED: _order_failed,
     NoticeKind.REFUND_DECIDED: _refund_decided,
+    NoticeKind.PURCHASE_ASKED: _purchase_asked,
+    NoticeKind.PURCHASE_DECIDED: _purchase_decided,
 }
 
 
@@ -201,6 +229,15 @@ def _url(notice: Notice, name: str) -> str:
 def _order_url(notice: Notice) -> str:
     kwargs = {"organisation": notice.organisation.slug, "order": notice.params["order"]}
     return reverse("billing:order", kwargs=kwargs)
+
+
+def _purchase(notice: Notice) -> dict[str, object]:
+    return {**notice.params, "amount": _money(notice)}
+
+
+def _purchase_url(notice: Notice) -> str:
+    names = {"organisation": notice.organisation.slug, "asked": notice.params["request"]}
+    return reverse("billing:purchase_request", kwargs=names)
 
 
 def _buy(notice: Notice) -> tuple[str, str]:

@@ -20,6 +20,8 @@ class NoticeKind(models.TextChoices):
     ORDER_PAID = "order_paid", _("Order paid")
     ORDER_FAILED = "order_failed", _("Payment failed")
     REFUND_DECIDED = "refund_decided", _("Refund decided")
+    PURCHASE_ASKED = "purchase_asked", _("A colleague asks for tokens")
+    PURCHASE_DECIDED = "purchase_decided", _("Your purchase request decided")
 
 
 class NoticeCause(models.Model):

@@ -35,14 +35,16 @@ def announce_event(
     kind: NoticeKind,
     subject: str,
     params: Mapping[str, Any],
+    person: User | None = None,
     now: datetime,
 ) -> None:
-    """Tell everybody whose role it concerns, in the caller's transaction.
+    """Tell everybody whose role it concerns, or only ``person`` of them, in the caller's
+    transaction.
 
     ``subject`` is the event's own name, up to 200 characters: told a second time, also at the
     same time, it is nothing. ``params`` are what ``accounts.notice_words`` says of the kind.
     """
-    _write(organisation, kind, subject, params, cause=None, now=now)
+    _write(organisation, kind, subject, params, person=person, cause=None, now=now)
 
 
 def follow_causes(
@@ -164,10 +166,11 @@ def _write(
     subject: str,
     params: Mapping[str, Any],
     *,
+    person: User | None = None,
     cause: NoticeCause | None,
     now: datetime,
 ) -> int:
-    readers = selectors.list_notice_readers(organisation=organisation, kind=kind)
+    readers = selectors.list_notice_readers(organisation=organisation, kind=kind, person=person)
     notices = [
         Notice(
             organisation=organisation,

@@ -19,6 +19,7 @@ from marketplace.billing.models import (
     Order,
     Pack,
     PackPrice,
+    PurchaseRequest,
     Refund,
     RefundRequest,
     SandboxDispute,
@@ -148,6 +149,14 @@ class DocumentAdmin(ViewOnlyAdmin):
     list_filter = ("kind", "series", "year")
     list_select_related = ("order",)
     search_fields = ("public_id", "order__public_id", "order__organisation__name")
+
+
+@admin.register(PurchaseRequest)
+class PurchaseRequestAdmin(ViewOnlyAdmin):
+    list_display = ("public_id", "organisation", "pack", "quantity", "state", "requested_at")
+    list_filter = ("state",)
+    list_select_related = ("organisation", "pack")
+    search_fields = ("public_id", "organisation__name")
 
 
 @admin.register(RefundRequest)

@@ -65,6 +65,8 @@ class OrderForm(forms.Form):
     )
     terms = forms.CharField(widget=forms.HiddenInput, max_length=64)
     key = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    # The purchase request that the order approves.
+    asked = forms.CharField(widget=forms.HiddenInput, max_length=40, required=False)
     purchase_reference = forms.CharField(
         label=_("Your reference"),
         help_text=_("A purchase order number or cost centre; it is printed on the invoice."),
@@ -76,6 +78,39 @@ class OrderForm(forms.Form):
 
 def make_form_key() -> str:
     return f"{FORM_KEY_PREFIX}{secrets.token_urlsafe(16)}"
+
+
+class PurchaseRequestForm(forms.Form):
+    """What a member asks for; ``key`` says which submit this is, as on the review page."""
+
+    pack = forms.SlugField(widget=forms.HiddenInput)
+    currency = forms.CharField(widget=forms.HiddenInput, max_length=3)
+    key = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    quantity = forms.IntegerField(
+        label=_("Quantity"),
+        min_value=1,
+        max_value=MAX_QUANTITY,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    note = forms.CharField(
+        label=_("What it is for"),
+        help_text=_("Owners and billing read it."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=500,
+        required=False,
+    )
+
+
+class DeclinePurchaseForm(forms.Form):
+    """Why not, for who asked."""
+
+    answer = forms.CharField(
+        label=_("Why not"),
+        help_text=_("Who asked reads it."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=500,
+        error_messages={"required": _("Say why, so that your colleague understands.")},
+    )
 
 
 class RefundForm(forms.Form):

@@ -56,6 +56,11 @@ class Offer:
         return self.pack.summary
 
     @property
+    def unit_minor(self) -> int:
+        """The price of one pack; exact, since the amount is a multiple of it."""
+        return self.amount_minor // self.quantity
+
+    @property
     def total_millitokens(self) -> int:
         return self.paid_millitokens + self.bonus_millitokens
 

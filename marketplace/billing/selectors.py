@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import Count, Q, QuerySet, Sum
 from django.utils.translation import gettext
 
-from accounts.models import Organisation, User
+from accounts.models import Membership, Organisation, Role, User
 from marketplace.billing.currencies import SALE_CURRENCIES
 from marketplace.billing.models import (
     CREDITED_ORDER_STATUSES,
@@ -17,6 +17,7 @@ from marketplace.billing.models import (
     Order,
     Pack,
     PackPrice,
+    PurchaseRequest,
     RefundRequest,
     RequestState,
     StrayKind,
@@ -154,10 +155,34 @@ def get_own_refund_request(*, organisation: Organisation, public_id: str) -> Ref
     return found
 
 
+def list_purchase_requests(*, membership: Membership) -> QuerySet[PurchaseRequest]:
+    """The organisation's, newest first: all for whoever may buy, for others their own."""
+    requests = PurchaseRequest.objects.filter(organisation=membership.organisation)
+    if not membership.includes(Role.BILLING):
+        requests = requests.filter(requested_by=membership.user)
+    return requests.select_related(
+        "organisation", "requested_by", "decided_by", "pack", "order"
+    ).order_by("-requested_at", "-id")
+
+
+def get_purchase_request(*, membership: Membership, public_id: str) -> PurchaseRequest:
+    """One of those that this member sees; any other does not exist."""
+    found = list_purchase_requests(membership=membership).filter(public_id=public_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
 def find_unpaid_form_order(
-    *, organisation: Organisation, user: User, offer: Offer, now: datetime
+    *,
+    organisation: Organisation,
+    user: User,
+    offer: Offer,
+    asked: PurchaseRequest | None = None,
+    now: datetime,
 ) -> Order | None:
-    """The order that this person made of this very offer on the review page and can still pay.
+    """The order that this person made of this very offer on the review page and can still pay,
+    for this purchase request or for none.
 
     Pages of a tenant are never cached, so the Back button asks for the review anew: it must lead
     to the order that was made from it, not to a second one.
@@ -169,6 +194,7 @@ def find_unpaid_form_order(
             organisation=organisation,
             ordered_by=user,
             idempotency_key__startswith=FORM_KEY_PREFIX,
+            purchase_request=asked,
             pack=offer.pack,
             quantity=offer.quantity,
             currency=offer.currency,

@@ -7,6 +7,7 @@ from marketplace.billing.views import (
     documents,
     orders,
     packs,
+    purchase_requests,
     refunds,
     sandbox,
     sandbox_staff,
@@ -18,6 +19,7 @@ from marketplace.billing.views import (
 app_name = "billing"
 
 _ORDER = "o/<slug:organisation>/orders/<str:order>/"
+_REQUESTS = "o/<slug:organisation>/purchase-requests/"
 _DOCUMENT = "o/<slug:organisation>/invoices/<str:document>/"
 _STATEMENT = "o/<slug:organisation>/statements/<str:month>/"
 
@@ -35,6 +37,19 @@ urlpatterns = [
         "o/<slug:organisation>/refunds/<str:refund>/withdraw/",
         refunds.withdraw_refund,
         name="withdraw_refund",
+    ),
+    path(_REQUESTS, purchase_requests.request_list, name="purchase_requests"),
+    path(f"{_REQUESTS}ask/", purchase_requests.ask_purchase, name="ask_purchase"),
+    path(f"{_REQUESTS}<str:asked>/", purchase_requests.request_detail, name="purchase_request"),
+    path(
+        f"{_REQUESTS}<str:asked>/decline/",
+        purchase_requests.decline_purchase,
+        name="decline_purchase",
+    ),
+    path(
+        f"{_REQUESTS}<str:asked>/withdraw/",
+        purchase_requests.withdraw_purchase,
+        name="withdraw_purchase",
     ),
     path("o/<slug:organisation>/invoices/", documents.document_list, name="documents"),
     path(_DOCUMENT, documents.document_page, name="document"),

@@ -133,6 +133,13 @@ def test_the_words_are_made_in_the_language_in_which_they_are_read(
     assert 'href="/o/acme/buy/"' in page
 
 
+WISH = {
+    "request": "prq_1",
+    "pack": "Team",
+    "quantity": 2,
+    "amount_minor": 19000,
+    "currency": "USD",
+}
 EVERYTHING = {
     NoticeKind.BALANCE_LOW: {"left_millitokens": 1000, "mark_millitokens": 2000},
     NoticeKind.DAYS_LEFT: {"days": 0, "left_millitokens": 1000},
@@ -145,6 +152,8 @@ EVERYTHING = {
     NoticeKind.ORDER_PAID: ORDER,
     NoticeKind.ORDER_FAILED: ORDER,
     NoticeKind.REFUND_DECIDED: {**ORDER, "outcome": "approved"},
+    NoticeKind.PURCHASE_ASKED: {**WISH, "person": "mia@acme.example"},
+    NoticeKind.PURCHASE_DECIDED: {**WISH, "outcome": "declined"},
 }
 
 
@@ -328,12 +337,15 @@ def test_what_announces_a_stop_an_expiry_or_a_charge_stays_in_the_portal(
     assert not Notice.objects.get().mail_due
 
 
-def test_a_member_has_nothing_to_choose(acme: Organisation, mia: User) -> None:
+def test_a_member_chooses_nothing_about_money(acme: Organisation, mia: User) -> None:
     browser = signed_in(mia)
-    assert "There is nothing to choose for your role." in browser.get(CHOICES).content.decode()
+    page = browser.get(CHOICES).content.decode()
+    assert "Your purchase request decided" in page
+    assert "Few tokens left" not in page
+    assert "Low balance" not in page
     browser.post(CHOICES, {"form": "choices", "balance_low_mail": "on"})
     browser.post(CHOICES, {"form": "mark", "low_balance_tokens": "5"})
-    assert not NoticePreference.objects.exists()
+    assert [row.kind for row in NoticePreference.objects.all()] == ["purchase_decided"]
     assert Organisation.objects.get().low_balance_tokens is None
 
 

@@ -24,7 +24,7 @@ def test_the_inbox_fits_a_phone_in_both_themes(
     tell_everything(acme)
     sign_in(page, live_site, ada.email)
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    page.get_by_role("link", name="Notifications, 9 unread").click()
+    page.get_by_role("link", name=f"Notifications, {len(NoticeKind) + 1} unread").click()
     for address in ("", "settings/"):
         page.goto(f"{live_site.url}/o/acme/notifications/{address}")
         for theme in ("light", "dark"):

@@ -44,6 +44,7 @@ QUERIES = {
     "metering:requests": ["?status=failed"],
     "catalog:services": ["?region=atlantis", "?sort=cost&modality=embedding"],
     "billing:buy": ["?pack=team"],
+    "billing:ask_purchase": ["?pack=team"],
     "accounts:keys": ["?show=ended"],
     "ops:findings": ["?state=resolved"],
 }

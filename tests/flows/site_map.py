@@ -103,12 +103,16 @@ SITE_MAP: dict[str, Entry] = {
         accounts:keys accounts:key accounts:create_key accounts:rotate_key accounts:revoke_key
         accounts:team accounts:leave accounts:notices accounts:notice_settings
         partners:home partners:services partners:service
+        billing:purchase_requests billing:ask_purchase billing:purchase_request
         """,
     ),
     **_entries(
         Kind.ACTION,
         Role.MEMBER,
-        "web:create_first_key accounts:suspend_key accounts:resume_key accounts:read_notices",
+        """
+        web:create_first_key accounts:suspend_key accounts:resume_key accounts:read_notices
+        billing:withdraw_purchase
+        """,
     ),
     **_entries(Kind.FILE, Role.MEMBER, "web:usage_csv metering:requests_csv"),
     **_entries(
@@ -127,7 +131,10 @@ SITE_MAP: dict[str, Entry] = {
     **_entries(
         Kind.ACTION,
         Role.BILLING,
-        "billing:pay billing:check billing:cancel billing:receipt billing:withdraw_refund",
+        """
+        billing:pay billing:check billing:cancel billing:receipt billing:withdraw_refund
+        billing:decline_purchase
+        """,
     ),
     **_entries(
         Kind.PAGE,

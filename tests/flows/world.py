@@ -8,13 +8,14 @@ from django.apps import apps
 
 from accounts.models import ApiKey, Invitation, Organisation, Role, User
 from accounts.services import token_digest_of
-from marketplace.billing.models import Order, Pack, RefundRequest, SandboxSession
+from marketplace.billing.models import Order, Pack, PurchaseRequest, RefundRequest, SandboxSession
 from marketplace.billing.services import drive_inbox, receive_event
 from marketplace.catalog import services as catalog
 from marketplace.catalog.models import AIModel, Provider, Service, ServiceReview
 from marketplace.metering.models import Call
 from portal.kernel.clock import utc_now
 from tests.billing.money_back import ask
+from tests.billing.purchases import ask_for
 from tests.billing.shop import open_order, pay, signed
 from tests.cast import make_key, make_member, make_organisation, make_person
 from tests.market import give_tokens, make_call
@@ -39,6 +40,7 @@ class Tenant:
     session: SandboxSession
     paid: Order
     refund: RefundRequest  # of another order, undecided
+    asked: PurchaseRequest  # by the member, undecided
     invitation: Invitation
     provider: Provider
     service: Service
@@ -62,6 +64,7 @@ class Tenant:
             "call": self.call.public_id,
             "order": (self.paid if name in OF_PAID_ORDERS else self.waiting).public_id,
             "refund": self.refund.public_id,
+            "asked": self.asked.public_id,
             "month": f"{utc_now():%Y-%m}",
             "document": self.paid.documents.get().public_id,
             "session": self.paid.provider_session_id or ""
@@ -100,6 +103,7 @@ def make_tenant(name: str, *, pack: Pack, model: AIModel) -> Tenant:
         session=session,
         paid=buy(organisation, pack, f"{stem}-paid"),
         refund=ask(buy(organisation, pack, f"{stem}-unwanted"), expected=9500),
+        asked=ask_for(pack, organisation, member),
         invitation=_invite(organisation, owner),
         provider=provider,
         service=service,

@@ -22,6 +22,7 @@ from marketplace.billing.models.orders import (
     OrderStatus,
 )
 from marketplace.billing.models.packs import Pack, PackPrice
+from marketplace.billing.models.purchase_requests import PurchaseRequest, PurchaseState
 from marketplace.billing.models.refunds import (
     OPEN_REQUEST_STATES,
     Refund,
@@ -63,6 +64,8 @@ __all__ = [
     "OrderStatus",
     "Pack",
     "PackPrice",
+    "PurchaseRequest",
+    "PurchaseState",
     "Refund",
     "RefundRequest",
     "RefundState",

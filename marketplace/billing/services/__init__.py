@@ -23,6 +23,14 @@ from marketplace.billing.services.documents import issue_credit_note
 from marketplace.billing.services.inbox import Reception, drive_event, drive_inbox, receive_event
 from marketplace.billing.services.movements import AccountUnread, read_movements
 from marketplace.billing.services.packs import PackRejected, create_pack, find_pack_warnings
+from marketplace.billing.services.purchase_requests import (
+    FormAlreadySent,
+    PurchaseDecided,
+    TooManyPurchaseRequests,
+    decline_purchase,
+    request_purchase,
+    withdraw_purchase,
+)
 from marketplace.billing.services.refunds import (
     AnotherPersonNeeded,
     RefundChanged,
@@ -59,11 +67,13 @@ __all__ = [
     "AnotherPersonNeeded",
     "DebtOutstanding",
     "DisputedOrder",
+    "FormAlreadySent",
     "IdempotencyKeyReused",
     "MoneyBackMismatch",
     "OfferChanged",
     "OrderClosed",
     "PackRejected",
+    "PurchaseDecided",
     "Reception",
     "RefundChanged",
     "RefundDecided",
@@ -71,6 +81,7 @@ __all__ = [
     "ReversalApart",
     "SweepResult",
     "TooManyOpenOrders",
+    "TooManyPurchaseRequests",
     "UnknownPayment",
     "VoucherBatchRejected",
     "VoucherKeyReused",
@@ -79,6 +90,7 @@ __all__ = [
     "cancel_order",
     "create_pack",
     "create_vouchers",
+    "decline_purchase",
     "decline_refund",
     "drive_event",
     "drive_inbox",
@@ -97,6 +109,7 @@ __all__ = [
     "read_movements",
     "receive_event",
     "redeem_voucher",
+    "request_purchase",
     "request_refund",
     "send_due_refunds",
     "send_refund",
@@ -105,6 +118,7 @@ __all__ = [
     "start_checkout",
     "sweep_orders",
     "sweep_reversals",
+    "withdraw_purchase",
     "withdraw_refund",
     "withdraw_vouchers",
 ]

@@ -11,11 +11,11 @@ from django.utils.translation import gettext_lazy as _
 from accounts import services as accounts
 from accounts.models import Organisation, User
 from accounts.services import Actor
-from marketplace.billing.models import Order, OrderStatus, Pack
+from marketplace.billing.models import Order, OrderStatus, Pack, PurchaseRequest
 from marketplace.billing.offers import Offer, make_offer
 from marketplace.billing.payment_provider import PaymentRefused, SessionRequest
 from marketplace.billing.providers import get_default_provider, get_payment_provider
-from marketplace.billing.services import attempts, settlement
+from marketplace.billing.services import attempts, purchase_requests, settlement
 from marketplace.billing.services.crediting import PURCHASE_UNIT
 from marketplace.ledger import selectors as ledger_selectors
 from marketplace.ledger import services as ledger
@@ -87,23 +87,26 @@ def start_checkout(
     idempotency_key: str,
     purchase_reference: str = "",
     terms: str = "",
+    purchase_request: PurchaseRequest | None = None,
     actor: Actor | None = None,
     now: datetime,
 ) -> Order:
     """The order of this key: made now, or by an earlier call with the same content.
 
     ``terms`` is the digest of the offer that the buyer saw (``Offer.terms``); an order is only
-    made under those. The order stays a draft until ``open_payment``.
+    made under those. The order stays a draft until ``open_payment``. ``purchase_request`` is what
+    it approves, in the same commit.
 
     Raises IdempotencyKeyReused, OfferChanged, TooManyOpenOrders, PackUnavailable,
     QuantityRejected, IdempotencyKeyRejected, PurchaseReferenceRejected, PaymentsUnavailable,
-    DebtOutstanding, LedgerUnguarded.
+    DebtOutstanding, LedgerUnguarded, PurchaseDecided.
     """
     ledger.refuse_when_unguarded()
     _refuse_debtors(organisation)
+    actor = actor or Actor(id=user.public_id, label=user.email)
     _require_text(idempotency_key, 1, _MAX_KEY_LENGTH, IdempotencyKeyRejected)
     _require_text(purchase_reference, 0, _MAX_REFERENCE_LENGTH, PurchaseReferenceRejected)
-    request_hash = _hash_request(pack, currency, quantity, purchase_reference)
+    request_hash = _hash_request(pack, currency, quantity, purchase_reference, purchase_request)
     # Asked first: a repeated request gets its order even if the pack has changed since.
     earlier = Order.objects.filter(
         organisation=organisation, idempotency_key=idempotency_key
@@ -127,6 +130,7 @@ def start_checkout(
         **_snapshot(offer),
     )
     with transaction.atomic(durable=True):
+        asked = purchase_request and purchase_requests.lock_request(purchase_request)
         if Order.objects.open().filter(organisation=organisation).count() >= MAX_OPEN_ORDERS:
             raise TooManyOpenOrders
         # Of two that arrive together one inserts; the other waits for it and reads its row.
@@ -135,7 +139,7 @@ def start_checkout(
         if order.public_id == draft.public_id:
             accounts.record_audit(
                 organisation=organisation,
-                actor=actor or Actor(id=user.public_id, label=user.email),
+                actor=actor,
                 action="order.started",
                 target_id=order.public_id,
                 target_label=order.pack_name,
@@ -146,6 +150,10 @@ def start_checkout(
                 },
                 now=now,
             )
+            if asked is not None:
+                purchase_requests.approve_purchase(
+                    asked=asked, order=order, user=user, actor=actor, now=now
+                )
     return _require_same(order, request_hash)
 
 
@@ -223,9 +231,16 @@ def _require_same(order: Order, request_hash: str) -> Order:
     return order
 
 
-def _hash_request(pack: Pack, currency: str, quantity: int, purchase_reference: str) -> str:
-    content = json.dumps([pack.public_id, currency, quantity, purchase_reference])
-    return hashlib.sha256(content.encode()).hexdigest()
+def _hash_request(
+    pack: Pack,
+    currency: str,
+    quantity: int,
+    purchase_reference: str,
+    asked: PurchaseRequest | None,
+) -> str:
+    content = [pack.public_id, currency, quantity, purchase_reference]
+    content += [asked.public_id] if asked else []
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _snapshot(offer: Offer) -> dict[str, object]:

@@ -1,10 +1,10 @@
-"""Telling a company's owners and billing what became of orders and refunds, in the commit of it."""
+"""Telling people what was asked for and what became of it, in the commit of it."""
 
 from datetime import datetime
 
 from accounts import services as accounts
 from accounts.models import NoticeKind
-from marketplace.billing.models import Order, RefundRequest
+from marketplace.billing.models import Order, PurchaseRequest, RefundRequest
 
 
 def tell_of_payment(*, order: Order, now: datetime) -> None:
@@ -42,6 +42,39 @@ def tell_of_refund(*, request: RefundRequest, outcome: str, now: datetime) -> No
         },
         now=now,
     )
+
+
+def tell_of_purchase_request(*, request: PurchaseRequest, now: datetime) -> None:
+    """Everybody who may buy, once for each request."""
+    accounts.announce_event(
+        organisation=request.organisation,
+        kind=NoticeKind.PURCHASE_ASKED,
+        subject=request.public_id,
+        params={**_wish(request), "person": str(request.requested_by)},
+        now=now,
+    )
+
+
+def tell_of_purchase_decision(*, request: PurchaseRequest, now: datetime) -> None:
+    """Only who asked, once."""
+    accounts.announce_event(
+        organisation=request.organisation,
+        kind=NoticeKind.PURCHASE_DECIDED,
+        subject=request.public_id,
+        params={**_wish(request), "outcome": str(request.state)},
+        person=request.requested_by,
+        now=now,
+    )
+
+
+def _wish(request: PurchaseRequest) -> dict[str, str | int]:
+    return {
+        "request": request.public_id,
+        "pack": request.pack.name,
+        "quantity": request.quantity,
+        "amount_minor": request.amount_minor,
+        "currency": request.currency,
+    }
 
 
 def _facts(order: Order) -> dict[str, str | int]:

@@ -1,6 +1,6 @@
 """Choose a pack, review what it costs and gives, pay."""
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
@@ -10,12 +10,12 @@ from accounts.models import Role
 from accounts.services import actor_from_request
 from marketplace.billing import selectors, services
 from marketplace.billing.forms import OrderForm, make_form_key
-from marketplace.billing.models import Order
+from marketplace.billing.models import Order, PurchaseRequest
 from marketplace.billing.offers import MAX_QUANTITY, Offer, make_offer
 from marketplace.billing.payment_provider import PaymentRefused, PaymentsUnavailable
 from marketplace.billing.views.packs import choose_currency
 from portal.kernel.clock import utc_now
-from portal.kernel.errors import DomainError
+from portal.kernel.errors import DomainError, NotFound
 
 STATUS_BY_KIND = {"conflict": 409, "unavailable": 503}
 
@@ -26,13 +26,18 @@ def buy(request: OrganisationRequest, organisation: str) -> HttpResponse:
     """Without a pack: the shelf. With one: the review. The review posts back here."""
     if request.method == "POST":
         return _order(request)
-    pack = request.GET.get("pack", "")
-    if pack and (offer := _find_offer(pack, request.GET.get("currency", ""), _quantity(request))):
+    pack, quantity = request.GET.get("pack", ""), read_quantity(request.GET.get("quantity", ""))
+    if pack and (offer := find_offer(pack, request.GET.get("currency", ""), quantity)):
+        asked = _find_asked(request, request.GET.get("asked", ""))
         unpaid = selectors.find_unpaid_form_order(
-            organisation=request.organisation, user=request.user, offer=offer, now=utc_now()
+            organisation=request.organisation,
+            user=request.user,
+            offer=offer,
+            asked=asked,
+            now=utc_now(),
         )
-        return _render_review(request, offer, _make_form(offer, unpaid))
-    return _render_shelf(request, gone=bool(pack))
+        return _render_review(request, offer, _make_form(offer, asked, unpaid), asked)
+    return render_shelf(request, gone=bool(pack))
 
 
 def _order(request: OrganisationRequest) -> HttpResponse:
@@ -42,6 +47,7 @@ def _order(request: OrganisationRequest) -> HttpResponse:
         return _render_refusal(request, form, status=400)
     said = form.cleaned_data
     now = utc_now()
+    asked = _find_asked(request, said["asked"])
     try:
         order = services.start_checkout(
             organisation=request.organisation,
@@ -52,6 +58,7 @@ def _order(request: OrganisationRequest) -> HttpResponse:
             idempotency_key=said["key"],
             purchase_reference=said["purchase_reference"],
             terms=said["terms"],
+            purchase_request=asked,
             actor=actor_from_request(request),
             now=now,
         )
@@ -87,13 +94,16 @@ def send_to_payment(request: OrganisationRequest, order: Order) -> HttpResponse:
     return redirect(address)
 
 
-def _render_shelf(request: OrganisationRequest, *, gone: bool = False) -> HttpResponse:
+def render_shelf(
+    request: OrganisationRequest, template: str = "billing/buy.html", *, gone: bool = False
+) -> HttpResponse:
+    """All packs, each leading to this page with the pack; 404 when the one chosen is gone."""
     currencies = selectors.list_sale_currencies()
     currency = choose_currency(request.GET.get("currency", ""), currencies)
     offers = selectors.list_packs(currency=currency)
     return render(
         request,
-        "billing/buy.html",
+        template,
         {
             "offers": offers,
             "scopes": selectors.describe_scopes([offer.scope for offer in offers]),
@@ -106,7 +116,12 @@ def _render_shelf(request: OrganisationRequest, *, gone: bool = False) -> HttpRe
 
 
 def _render_review(
-    request: OrganisationRequest, offer: Offer, form: OrderForm, *, status: int = 200
+    request: OrganisationRequest,
+    offer: Offer,
+    form: OrderForm,
+    asked: PurchaseRequest | None,
+    *,
+    status: int = 200,
 ) -> HttpResponse:
     return render(
         request,
@@ -114,6 +129,7 @@ def _render_review(
         {
             "form": form,
             "offer": offer,
+            "asked": asked,
             "scope": selectors.describe_scopes([offer.scope])[offer.scope],
             "max_quantity": MAX_QUANTITY,
         },
@@ -124,31 +140,46 @@ def _render_review(
 def _render_refusal(request: OrganisationRequest, form: OrderForm, *, status: int) -> HttpResponse:
     """The review again with what was said, at the offer of now and under a new key."""
     quantity = form.cleaned_data.get("quantity") or 1
-    offer = _find_offer(form.data.get("pack", ""), form.data.get("currency", ""), quantity)
+    offer = find_offer(form.data.get("pack", ""), form.data.get("currency", ""), quantity)
+    asked = _find_asked(request, form.data.get("asked", ""))
     if offer is None:
-        return _render_shelf(request, gone=True)
+        return render_shelf(request, gone=True)
     form.data = {
         **request.POST.dict(),
-        **_make_form(offer).initial,
+        **_make_form(offer, asked).initial,
         "purchase_reference": form.data.get("purchase_reference", ""),
     }
-    return _render_review(request, offer, form, status=status)
+    return _render_review(request, offer, form, asked, status=status)
 
 
-def _make_form(offer: Offer, unpaid: Order | None = None) -> OrderForm:
+def _make_form(
+    offer: Offer, asked: PurchaseRequest | None, unpaid: Order | None = None
+) -> OrderForm:
     return OrderForm(
         initial={
             "pack": offer.pack.slug,
             "currency": offer.currency,
             "quantity": offer.quantity,
             "terms": offer.terms,
+            "asked": asked.public_id if asked else "",
             "key": unpaid.idempotency_key if unpaid else make_form_key(),
             "purchase_reference": unpaid.purchase_reference if unpaid else "",
         }
     )
 
 
-def _find_offer(slug: str, currency: str, quantity: int) -> Offer | None:
+def _find_asked(request: OrganisationRequest, public_id: str) -> PurchaseRequest | None:
+    """The purchase request that is being approved; 404 for one that is not the company's."""
+    if not public_id:
+        return None
+    try:
+        return selectors.get_purchase_request(membership=request.membership, public_id=public_id)
+    except NotFound as error:
+        raise Http404 from error
+
+
+def find_offer(slug: str, currency: str, quantity: int) -> Offer | None:
+    """In the wanted currency, else in one that it is sold in; None when it is not on sale."""
     try:
         pack = selectors.get_pack(slug=slug)
         sold_in = [price.currency for price in pack.prices.all()]
@@ -157,8 +188,7 @@ def _find_offer(slug: str, currency: str, quantity: int) -> Offer | None:
         return None
 
 
-def _quantity(request: OrganisationRequest) -> int:
-    """From the URL; what is no number between 1 and the most is 1."""
-    asked = request.GET.get("quantity", "")
+def read_quantity(asked: str) -> int:
+    """What is no number between 1 and the most is 1."""
     is_number = asked.isascii() and asked.isdigit() and len(asked) <= 3
     return int(asked) if is_number and 1 <= int(asked) <= MAX_QUANTITY else 1

@@ -10,7 +10,7 @@ from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role
 from accounts.services import actor_from_request
 from marketplace.billing import selectors, services
-from marketplace.billing.models import Order, OrderStatus
+from marketplace.billing.models import Order, OrderStatus, PurchaseState
 from marketplace.billing.refund_rule import quote_refund
 from marketplace.billing.views.buying import STATUS_BY_KIND, send_to_payment
 from marketplace.billing.waking import wake_on_commit
@@ -27,7 +27,12 @@ SECONDS_BETWEEN_CHECKS = 4
 def order_list(request: OrganisationRequest, organisation: str) -> HttpResponse:
     orders = selectors.list_orders(organisation=request.organisation)
     page = Paginator(orders, ORDERS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "billing/orders.html", {"page": page})
+    asked = selectors.list_purchase_requests(membership=request.membership)
+    return render(
+        request,
+        "billing/orders.html",
+        {"page": page, "open_requests": asked.filter(state=PurchaseState.REQUESTED).count()},
+    )
 
 
 @require_safe

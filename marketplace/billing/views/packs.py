@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts import selectors as accounts
-from accounts.models import User
+from accounts.models import Role, User
 from marketplace.billing import selectors
 from marketplace.billing.calculator import make_outlook
 from marketplace.billing.forms import CalculatorForm
@@ -34,8 +34,8 @@ def pack_list(request: HttpRequest) -> HttpResponse:
     currencies = selectors.list_sale_currencies()
     currency = choose_currency(request.GET.get("currency", ""), currencies)
     offers = selectors.list_packs(currency=currency)
-    organisation = (
-        accounts.list_organisations_of(user=request.user).first()
+    membership = (
+        accounts.list_memberships_of(user=request.user).first()
         if isinstance(request.user, User)
         else None
     )
@@ -53,7 +53,8 @@ def pack_list(request: HttpRequest) -> HttpResponse:
             "scopes": selectors.describe_scopes([offer.scope for offer in offers]),
             "currencies": currencies,
             "currency": currency,
-            "organisation": organisation,
+            "organisation": membership.organisation if membership else None,
+            "may_buy": membership is not None and membership.includes(Role.BILLING),
         },
     )
 
