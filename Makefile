@@ -1,7 +1,7 @@
 # Two commands on a fresh machine (Python 3.11 or newer, make): `make up` and `make test`.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up test test-sqlite test-postgresql test-browser soak lint bench lock messages demo
+.PHONY: help up test test-sqlite test-postgresql test-browser soak stripe lint bench lock messages demo
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -14,6 +14,7 @@ help:
 	@echo "make up        start everything: http://localhost:8000 (another port: PORT=8080 make up)"
 	@echo "make test      the whole suite: SQLite, a throw-away PostgreSQL, browser journeys"
 	@echo "make soak      three minutes of calls and purchases while processes are killed (SOAK_SECONDS)"
+	@echo "make stripe    the payment adapter against the real Stripe (STRIPE_TEST_KEY, test mode)"
 	@echo "make lint      style, types, imports, templates, migrations, deployment, translations"
 	@echo "make bench     measure; prints ratios and writes nothing"
 	@echo "make lock      resolve the dependencies anew (needs uv)"
@@ -35,6 +36,9 @@ test-browser: $(VENV)/installed-dev $(VENV)/installed-demo
 
 soak: $(VENV)/installed-dev
 	$(PYTHON) -m tests.soak
+
+stripe: $(VENV)/installed-dev
+	@STRIPE_TEST_KEY="$(STRIPE_TEST_KEY)" $(PYTHON) -m tests.stripe_account
 
 lint: $(VENV)/installed-dev
 	@.ci/checks

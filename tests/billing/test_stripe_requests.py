@@ -139,6 +139,12 @@ def test_the_fake_invents_no_fields(fake_stripe: FakeStripe) -> None:
     [line] = fake_stripe.account.balance.list()
     assert not find_invented_fields(line, stripe.BalanceTransaction)
     assert not find_invented_fields(line["source"], stripe.Charge)
+    setup = fake_stripe.account.setup
+    setup.add_endpoint("https://market.example.com/", ["*"])
+    assert not find_invented_fields(setup.endpoints[0], stripe.WebhookEndpoint)
+    assert not find_invented_fields(setup.show_profile(), stripe.Account)
+    for one in setup.list_configurations():
+        assert not find_invented_fields(one, stripe.PaymentMethodConfiguration)
     assert not find_invented_fields(session, stripe.checkout.Session)
     assert not find_invented_fields(payment, stripe.PaymentIntent)
     assert not find_invented_fields(event, stripe.Event)

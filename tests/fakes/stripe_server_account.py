@@ -9,10 +9,12 @@ import threading
 import time
 from typing import Any
 
+from stripe.params import PaymentIntentCreateParams
 from stripe.params.checkout import SessionCreateParams
 
 from tests.fakes.stripe_server_balance import Balance
 from tests.fakes.stripe_server_money_back import MoneyBack, Refusal, make_token
+from tests.fakes.stripe_server_setup import Setup
 
 HOUR = 3600
 # Stripe charges no less than this; in the minor unit, as far as the tests need it.
@@ -30,6 +32,7 @@ class StripeAccount:
         self.events: list[dict[str, Any]] = []
         self.balance = Balance()
         self.money_back = MoneyBack(self)
+        self.setup = Setup()
         self._payment_data: dict[str, dict[str, Any]] = {}
         self.lock = threading.RLock()
 
@@ -87,6 +90,17 @@ class StripeAccount:
             payment = self._begin_payment(session_id)
             self._fail(payment, "card_declined")
             return [self.note("payment_intent.payment_failed", payment)]
+
+    def create_payment(self, asked: PaymentIntentCreateParams) -> dict[str, Any]:
+        """Paid at once by a card of Stripe's tests, one of which its bank disputes."""
+        if not asked.get("confirm") or "payment_method" not in asked:
+            raise Refusal("parameter_missing", "payment_method")
+        payment = self._make_payment(asked["amount"], asked["currency"], asked.get("metadata", {}))
+        self._receive(payment)
+        self.note("payment_intent.succeeded", payment)
+        if asked["payment_method"] == "pm_card_createDispute":
+            self.money_back.dispute_payment(payment["id"])
+        return payment
 
     # --- The API ------------------------------------------------------------------------------
     def create_session(self, asked: SessionCreateParams) -> dict[str, Any]:
@@ -175,21 +189,29 @@ class StripeAccount:
     def _begin_payment(self, session_id: str) -> dict[str, Any]:
         session = self.sessions[session_id]
         if session["payment_intent"] is None:
-            payment = {
-                "id": f"pi_{make_token(24)}",
-                "object": "payment_intent",
-                "amount": session["amount_total"],
-                "amount_received": 0,
-                "currency": session["currency"],
-                "livemode": self.livemode,
-                "status": "requires_payment_method",
-                "last_payment_error": None,
-                "metadata": self._payment_data[session_id].get("metadata", {}),
-                "description": self._payment_data[session_id].get("description"),
-            }
-            self.payments[payment["id"]] = payment
+            data = self._payment_data[session_id]
+            payment = self._make_payment(
+                session["amount_total"], session["currency"], data.get("metadata", {})
+            )
+            payment["description"] = data.get("description")
             session["payment_intent"] = payment["id"]
         return self.payments[session["payment_intent"]]
+
+    def _make_payment(self, amount: int, currency: str, metadata: Any) -> dict[str, Any]:
+        payment = {
+            "id": f"pi_{make_token(24)}",
+            "object": "payment_intent",
+            "amount": amount,
+            "amount_received": 0,
+            "currency": currency,
+            "livemode": self.livemode,
+            "status": "requires_payment_method",
+            "last_payment_error": None,
+            "metadata": metadata,
+            "description": None,
+        }
+        self.payments[payment["id"]] = payment
+        return payment
 
     def _receive(self, payment: dict[str, Any]) -> None:
         payment |= {"status": "succeeded", "amount_received": payment["amount"]}

@@ -8,10 +8,14 @@ from typing import Any
 
 from stripe.params import (
     BalanceTransactionListParams,
+    ChargeListParams,
     DisputeListParams,
     EventListParams,
+    PaymentIntentCreateParams,
+    PaymentMethodConfigurationListParams,
     RefundCreateParams,
     RefundListParams,
+    WebhookEndpointListParams,
 )
 from stripe.params.checkout import (
     SessionCreateParams,
@@ -92,6 +96,8 @@ class StripeApi:
             self.requests.append(request)
             if request.headers.get("authorization") != f"Bearer {SECRET_KEY}":
                 return refuse(401, "invalid_request_error")
+            if (request.method, _resource_of(request)) in self.account.setup.denied:
+                return refuse(403, "invalid_request_error")
             key = request.headers.get("idempotency-key", "")
             if self.has_kept(request):
                 params, kept = self._kept[key]
@@ -135,6 +141,9 @@ class StripeApi:
             case "POST", ["checkout", "sessions", session_id, "expire"]:
                 asked = require_parameters(request.params, SessionExpireParams)
                 return self._show(self.account.expire_session(session_id), asked)
+            case "POST", ["payment_intents"]:
+                asked = require_parameters(request.params, PaymentIntentCreateParams)
+                return self.account.create_payment(asked)
             case "POST", ["refunds"]:
                 asked = require_parameters(request.params, RefundCreateParams)
                 return self.account.money_back.create_refund(asked)
@@ -150,6 +159,17 @@ class StripeApi:
                 asked = require_parameters(request.params, BalanceTransactionListParams)
                 found = [one for one in self.account.balance.list() if _fits(one, asked)]
                 return self._page(request.path, found, asked)
+            case "GET", ["charges"]:
+                asked = require_parameters(request.params, ChargeListParams)
+                return self._page(request.path, self.account.money_back.list_charges(), asked)
+            case "GET", ["account"]:
+                return self.account.setup.show_profile()
+            case "GET", ["payment_method_configurations"]:
+                asked = require_parameters(request.params, PaymentMethodConfigurationListParams)
+                return self._page(request.path, self.account.setup.list_configurations(), asked)
+            case "GET", ["webhook_endpoints"]:
+                asked = require_parameters(request.params, WebhookEndpointListParams)
+                return self._page(request.path, self.account.setup.endpoints, asked)
             case "GET", ["events"]:
                 asked = require_parameters(request.params, EventListParams)
                 kinds = asked.get("types")
@@ -191,6 +211,12 @@ class StripeApi:
             "has_more": start + limit < len(found),
             "data": shown,
         }
+
+
+def _resource_of(request: Request) -> str:
+    """As a restricted key's permissions are named: "refunds", "checkout/sessions"."""
+    first, *rest = request.path.removeprefix("/v1/").split("/")
+    return f"{first}/{rest[0]}" if first == "checkout" else first
 
 
 def _fits(one: dict[str, Any], asked: dict[str, Any]) -> bool:

@@ -84,6 +84,11 @@ class MoneyBack:
                 return kept[object_id]
         raise Refusal("resource_missing", "id", status=404)
 
+    def list_charges(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        paid = [one for one in self._account.payments.values() if one["amount_received"]]
+        return [self.show_charge(one["id"]) for one in paid[::-1]]
+
     # --- Staff at Stripe, and banks -----------------------------------------------------------
     def refund(self, session_id: str, amount: int) -> list[dict[str, Any]]:
         """By hand, on Stripe's own pages; the events."""
@@ -105,8 +110,13 @@ class MoneyBack:
 
     def dispute(self, session_id: str, status: str = "needs_response") -> list[dict[str, Any]]:
         """The buyer's bank takes what is left, or only asks (``warning_…``)."""
+        return self.dispute_payment(self._account.sessions[session_id]["payment_intent"], status)
+
+    def dispute_payment(
+        self, payment_id: str, status: str = "needs_response"
+    ) -> list[dict[str, Any]]:
+        """The same of a payment that needed no session."""
         with self._account.lock:
-            payment_id = self._account.sessions[session_id]["payment_intent"]
             dispute = {
                 "id": f"du_{make_token(24)}",
                 "object": "dispute",
