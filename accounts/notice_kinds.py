@@ -43,6 +43,7 @@ RULES: Mapping[NoticeKind, KindRule] = {
     NoticeKind.REFUND_DECIDED: KindRule(Role.BILLING, _BOTH, _NONE),
     NoticeKind.PURCHASE_ASKED: KindRule(Role.BILLING, _BOTH, _NONE),
     NoticeKind.PURCHASE_DECIDED: KindRule(Role.MEMBER, _BOTH, _NONE),
+    NoticeKind.FAPIAO_DECIDED: KindRule(Role.BILLING, _BOTH, _NONE),
 }
 
 

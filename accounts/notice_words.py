@@ -14,6 +14,7 @@ Params by kind (amounts are integers: millitokens, or minor units of ``currency`
 - ``purchase_asked``: ``request``, ``pack``, ``quantity``, ``amount_minor``, ``currency``,
   ``person``
 - ``purchase_decided``: the same without ``person``, and as ``outcome`` ``ordered`` or ``declined``
+- ``fapiao_decided``: ``title``, and as ``outcome`` ``issued``, ``declined`` or ``red``
 """
 
 from collections.abc import Callable
@@ -195,6 +196,24 @@ def _purchase_decided(notice: Notice) -> NoticeWords:
     return NoticeWords(title % _purchase(notice), text, _purchase_url(notice))
 
 
+def _fapiao_decided(notice: Notice) -> NoticeWords:
+    title, text = {
+        "issued": (
+            gettext("The fapiao for %(title)s is issued"),
+            gettext("The tax authority's system sends it to the address that you gave."),
+        ),
+        "declined": (
+            gettext("The fapiao for %(title)s was not issued"),
+            gettext("The list says why. You can ask for it again."),
+        ),
+        "red": (
+            gettext("A red-letter fapiao for %(title)s is issued"),
+            gettext("It takes back what was refunded since the fapiao was issued."),
+        ),
+    }[notice.params["outcome"]]
+    return NoticeWords(title % notice.params, text, _url(notice, "billing:fapiao"))
+
+
 _WORDS: dict[NoticeKind, Callable[[Notice], NoticeWords]] = {
     NoticeKind.BALANCE_LOW: _balance_low,
     NoticeKind.DAYS_LEFT: _days_left,
@@ -206,6 +225,7 @@ _WORDS: dict[NoticeKind, Callable[[Notice], NoticeWords]] = {
     NoticeKind.REFUND_DECIDED: _refund_decided,
     NoticeKind.PURCHASE_ASKED: _purchase_asked,
     NoticeKind.PURCHASE_DECIDED: _purchase_decided,
+    NoticeKind.FAPIAO_DECIDED: _fapiao_decided,
 }
 
 

@@ -22,6 +22,7 @@ class NoticeKind(models.TextChoices):
     REFUND_DECIDED = "refund_decided", _("Refund decided")
     PURCHASE_ASKED = "purchase_asked", _("A colleague asks for tokens")
     PURCHASE_DECIDED = "purchase_decided", _("Your purchase request decided")
+    FAPIAO_DECIDED = "fapiao_decided", _("Fapiao issued or declined")
 
 
 class NoticeCause(models.Model):

@@ -13,6 +13,7 @@ from marketplace.billing.models import (
     Document,
     DocumentCounter,
     EventCursor,
+    Fapiao,
     InboxEvent,
     MoneyMovement,
     MovementCursor,
@@ -157,6 +158,13 @@ class PurchaseRequestAdmin(ViewOnlyAdmin):
     list_filter = ("state",)
     list_select_related = ("organisation", "pack")
     search_fields = ("public_id", "organisation__name")
+
+
+@admin.register(Fapiao)
+class FapiaoAdmin(ViewOnlyAdmin):
+    list_display = ("public_id", "organisation", "kind", "state", "number", "requested_at")
+    list_filter = ("state", "kind")
+    search_fields = ("public_id", "number", "title", "tax_id", "lines__order__public_id")
 
 
 @admin.register(RefundRequest)

@@ -7,11 +7,14 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from marketplace.billing.models import FapiaoKind
 from marketplace.billing.offers import MAX_QUANTITY
 from marketplace.billing.sandbox.processor import MAX_DELAY
 from marketplace.billing.selectors import FORM_KEY_PREFIX
 from marketplace.catalog.selectors import CallableService
 from marketplace.catalog.workload import DEFAULT_WORKLOAD, MOST_CALLS, MOST_WORDS, Workload
+
+_FOR_SPECIAL = _("For a special fapiao only.")
 
 
 class CalculatorForm(forms.Form):
@@ -123,6 +126,55 @@ class RefundForm(forms.Form):
         max_length=500,
         required=False,
     )
+
+
+class FapiaoForm(forms.Form):
+    """What a fapiao names; the service knows what a special one needs."""
+
+    orders = forms.MultipleChoiceField(
+        label=_("For these orders"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"invalid_choice": _("One of these orders cannot have a fapiao now.")},
+    )
+    kind = forms.ChoiceField(
+        label=_("Kind"),
+        choices=FapiaoKind.choices,
+        initial=FapiaoKind.ORDINARY,
+        widget=forms.RadioSelect,
+        help_text=_("With a special one a general VAT taxpayer can deduct the tax."),
+    )
+    title = forms.CharField(
+        label=_("Fapiao title"),
+        max_length=100,
+        help_text=_("The company's name as it is registered."),
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+    tax_id = forms.CharField(
+        label=_("Tax number"),
+        max_length=40,
+        help_text=_("The unified social credit code, 18 digits and letters."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    email = forms.EmailField(
+        label=_("E-mail"),
+        max_length=254,
+        help_text=_("The fapiao is sent there."),
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+    address = forms.CharField(
+        label=_("Registered address"), max_length=200, required=False, help_text=_FOR_SPECIAL
+    )
+    phone = forms.CharField(label=_("Phone"), max_length=40, required=False, help_text=_FOR_SPECIAL)
+    bank = forms.CharField(label=_("Bank"), max_length=100, required=False, help_text=_FOR_SPECIAL)
+    bank_account = forms.CharField(
+        label=_("Bank account"), max_length=40, required=False, help_text=_FOR_SPECIAL
+    )
+
+    def __init__(self, *args: Any, orders: Sequence[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["orders"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = orders
 
 
 class SandboxReversalForm(forms.Form):

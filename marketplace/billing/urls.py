@@ -5,6 +5,7 @@ from django.urls import path
 from marketplace.billing.views import (
     buying,
     documents,
+    fapiao,
     orders,
     packs,
     purchase_requests,
@@ -50,6 +51,13 @@ urlpatterns = [
         f"{_REQUESTS}<str:asked>/withdraw/",
         purchase_requests.withdraw_purchase,
         name="withdraw_purchase",
+    ),
+    path("o/<slug:organisation>/fapiao/", fapiao.fapiao_list, name="fapiao"),
+    path("o/<slug:organisation>/fapiao/new/", fapiao.ask_fapiao, name="ask_fapiao"),
+    path(
+        "o/<slug:organisation>/fapiao/<str:fapiao>/withdraw/",
+        fapiao.withdraw_fapiao,
+        name="withdraw_fapiao",
     ),
     path("o/<slug:organisation>/invoices/", documents.document_list, name="documents"),
     path(_DOCUMENT, documents.document_page, name="document"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.ops import books, debts, home, reconciliation, refunds, reviews, vouchers
+from portal.ops import books, debts, fapiao, home, reconciliation, refunds, reviews, vouchers
 
 app_name = "ops"
 
@@ -17,6 +17,8 @@ urlpatterns = [
     path("ops/reconciliation/runs/", reconciliation.runs, name="runs"),
     path("ops/reconciliation/runs/<str:run>/", reconciliation.run_detail, name="run"),
     path("ops/reconciliation/findings/<str:finding>/", reconciliation.finding, name="finding"),
+    path("ops/fapiao/", fapiao.fapiao_list, name="fapiao_list"),
+    path("ops/fapiao/<str:fapiao>/", fapiao.fapiao_detail, name="fapiao"),
     path("ops/debts/", debts.debt_list, name="debts"),
     path("ops/debts/<str:debtor>/", debts.debt_detail, name="debt"),
     path("ops/vouchers/", vouchers.voucher_list, name="vouchers"),

@@ -154,6 +154,7 @@ EVERYTHING = {
     NoticeKind.REFUND_DECIDED: {**ORDER, "outcome": "approved"},
     NoticeKind.PURCHASE_ASKED: {**WISH, "person": "mia@acme.example"},
     NoticeKind.PURCHASE_DECIDED: {**WISH, "outcome": "declined"},
+    NoticeKind.FAPIAO_DECIDED: {"title": "Acme Ltd", "outcome": "issued"},
 }
 
 

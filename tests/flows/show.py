@@ -21,6 +21,7 @@ from fido2.webauthn import (
 
 from accounts.models import Organisation, Role, User
 from accounts.services import SYSTEM_ACTOR
+from marketplace.billing.models import FapiaoLine
 from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Transaction, Wallet
 from marketplace.ledger.services import Move
@@ -32,7 +33,7 @@ from portal.web.docs import PAGES as DOC_PAGES
 from tests.billing.shop import MILLION, make_pack
 from tests.cast import make_organisation, make_person
 from tests.flows.site_map import SITE_MAP, Caller, Kind, list_site_routes
-from tests.flows.world import INVITATION_TOKEN, Tenant, make_tenant
+from tests.flows.world import INVITATION_TOKEN, Tenant, buy, make_tenant
 from tests.market import give_tokens
 from tests.partners.cast import make_model
 
@@ -134,8 +135,13 @@ class Market:
 
 def make_market(sam: User) -> Market:
     """``sam`` is staff with an authenticator app."""
-    pack = make_pack()
+    pack = make_pack(prices={"USD": 9500, "CNY": 68000})
     tenant = make_tenant("Initech", pack=pack, model=make_model())
+    # One with the fapiao that was asked for, one that has none yet.
+    asked, _other = (
+        buy(tenant.organisation, pack, key, currency="CNY") for key in ("yuan-1", "yuan-2")
+    )
+    FapiaoLine.objects.create(fapiao=tenant.fapiao, order=asked)
     metering.roll_up_usage(now=utc_now())
     RecoveryCodes.activate(sam)
     passkey = Authenticator.objects.create(

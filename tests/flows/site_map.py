@@ -120,6 +120,7 @@ SITE_MAP: dict[str, Entry] = {
         Role.BILLING,
         """
         web:proof billing:buy billing:orders billing:order billing:documents billing:document
+        billing:fapiao billing:ask_fapiao
         billing:refund billing:statements billing:statement billing:redeem_voucher partners:earnings
         """,
     ),
@@ -133,7 +134,7 @@ SITE_MAP: dict[str, Entry] = {
         Role.BILLING,
         """
         billing:pay billing:check billing:cancel billing:receipt billing:withdraw_refund
-        billing:decline_purchase
+        billing:decline_purchase billing:withdraw_fapiao
         """,
     ),
     **_entries(
@@ -160,7 +161,7 @@ SITE_MAP: dict[str, Entry] = {
         """
         ops:home ops:vouchers ops:reviews ops:review ops:findings ops:finding ops:runs ops:run
         ops:wallet ops:transaction ops:call ops:order ops:refunds ops:refund
-        ops:debts ops:debt
+        ops:debts ops:debt ops:fapiao_list ops:fapiao
         billing:sandbox_payment
         """,
     ),

@@ -184,6 +184,7 @@ def test_staff_pages_do_not_exist_for_others(initech: Tenant) -> None:
         "call": initech.call.public_id,
         "order": initech.paid.public_id,
         "refund": "rfq_x",
+        "fapiao": initech.fapiao.public_id,
         "debtor": initech.organisation.public_id,
         "session": initech.paid.provider_session_id,
     }

@@ -8,7 +8,15 @@ from django.apps import apps
 
 from accounts.models import ApiKey, Invitation, Organisation, Role, User
 from accounts.services import token_digest_of
-from marketplace.billing.models import Order, Pack, PurchaseRequest, RefundRequest, SandboxSession
+from marketplace.billing.models import (
+    Fapiao,
+    FapiaoKind,
+    Order,
+    Pack,
+    PurchaseRequest,
+    RefundRequest,
+    SandboxSession,
+)
 from marketplace.billing.services import drive_inbox, receive_event
 from marketplace.catalog import services as catalog
 from marketplace.catalog.models import AIModel, Provider, Service, ServiceReview
@@ -41,6 +49,7 @@ class Tenant:
     paid: Order
     refund: RefundRequest  # of another order, undecided
     asked: PurchaseRequest  # by the member, undecided
+    fapiao: Fapiao  # asked for
     invitation: Invitation
     provider: Provider
     service: Service
@@ -65,6 +74,7 @@ class Tenant:
             "order": (self.paid if name in OF_PAID_ORDERS else self.waiting).public_id,
             "refund": self.refund.public_id,
             "asked": self.asked.public_id,
+            "fapiao": self.fapiao.public_id,
             "month": f"{utc_now():%Y-%m}",
             "document": self.paid.documents.get().public_id,
             "session": self.paid.provider_session_id or ""
@@ -104,6 +114,14 @@ def make_tenant(name: str, *, pack: Pack, model: AIModel) -> Tenant:
         paid=buy(organisation, pack, f"{stem}-paid"),
         refund=ask(buy(organisation, pack, f"{stem}-unwanted"), expected=9500),
         asked=ask_for(pack, organisation, member),
+        fapiao=Fapiao.objects.create(
+            organisation=organisation,
+            requested_by=billing,
+            kind=FapiaoKind.ORDINARY,
+            title=name,
+            tax_id="91110000600037341L",
+            email=billing.email,
+        ),
         invitation=_invite(organisation, owner),
         provider=provider,
         service=service,
@@ -130,8 +148,8 @@ def _submit_draft(provider: Provider, model: AIModel) -> tuple[Service, ServiceR
     )
 
 
-def buy(organisation: Organisation, pack: Pack, key: str) -> Order:
-    order, session = open_order(organisation, pack, key=key)
+def buy(organisation: Organisation, pack: Pack, key: str, **more: Any) -> Order:
+    order, session = open_order(organisation, pack, key=key, **more)
     for event in pay(session):
         body, headers = signed(event)
         receive_event(provider="sandbox", body=body, headers=headers, now=utc_now())

@@ -1,5 +1,5 @@
 """Packs, orders, attempts to pay, the inbox of payment events, strays, refunds, disputes,
-documents, vouchers, the sandbox.
+documents, fapiao, vouchers, the sandbox.
 
 Money is an integer in the currency's minor unit. Tokens are millitokens.
 """
@@ -12,6 +12,18 @@ from marketplace.billing.models.disputes import (
 )
 from marketplace.billing.models.documents import Document, DocumentCounter, DocumentKind
 from marketplace.billing.models.events import EventCursor, InboxEvent, InboxState
+from marketplace.billing.models.fapiao import (
+    FAPIAO_CURRENCY,
+    ISSUED_STATES,
+    KEPT_MINOR,
+    WAITING_STATES,
+    Fapiao,
+    FapiaoKind,
+    FapiaoLine,
+    FapiaoState,
+    RedLetter,
+    kept_minor,
+)
 from marketplace.billing.models.movements import MoneyMovement, MovementCursor, MovementKind
 from marketplace.billing.models.orders import (
     CREDITED_ORDER_STATUSES,
@@ -43,9 +55,13 @@ from marketplace.billing.models.vouchers import Voucher, VoucherBatch, VoucherRe
 
 __all__ = [
     "CREDITED_ORDER_STATUSES",
+    "FAPIAO_CURRENCY",
+    "ISSUED_STATES",
+    "KEPT_MINOR",
     "OPEN_ORDER_STATUSES",
     "OPEN_REQUEST_STATES",
     "UNDECIDED_STATES",
+    "WAITING_STATES",
     "WITHDRAWN_STATES",
     "Attempt",
     "AttemptState",
@@ -55,6 +71,10 @@ __all__ = [
     "DocumentCounter",
     "DocumentKind",
     "EventCursor",
+    "Fapiao",
+    "FapiaoKind",
+    "FapiaoLine",
+    "FapiaoState",
     "InboxEvent",
     "InboxState",
     "MoneyMovement",
@@ -66,6 +86,7 @@ __all__ = [
     "PackPrice",
     "PurchaseRequest",
     "PurchaseState",
+    "RedLetter",
     "Refund",
     "RefundRequest",
     "RefundState",
@@ -81,4 +102,5 @@ __all__ = [
     "Voucher",
     "VoucherBatch",
     "VoucherRedemption",
+    "kept_minor",
 ]

@@ -20,6 +20,19 @@ from marketplace.billing.services.comparing import (
 from marketplace.billing.services.comparing_reversals import ReversalApart, find_reversals_apart
 from marketplace.billing.services.document_mail import mail_due_documents
 from marketplace.billing.services.documents import issue_credit_note
+from marketplace.billing.services.fapiao import (
+    MAX_FAPIAO_ORDERS,
+    FapiaoChanged,
+    FapiaoDecided,
+    FapiaoDetails,
+    FapiaoNotPossible,
+    FapiaoRejected,
+    decline_fapiao,
+    issue_fapiao,
+    record_red_letter,
+    request_fapiao,
+    withdraw_fapiao,
+)
 from marketplace.billing.services.inbox import Reception, drive_event, drive_inbox, receive_event
 from marketplace.billing.services.movements import AccountUnread, read_movements
 from marketplace.billing.services.packs import PackRejected, create_pack, find_pack_warnings
@@ -63,10 +76,16 @@ from marketplace.billing.services.vouchers import (
 )
 
 __all__ = [
+    "MAX_FAPIAO_ORDERS",
     "AccountUnread",
     "AnotherPersonNeeded",
     "DebtOutstanding",
     "DisputedOrder",
+    "FapiaoChanged",
+    "FapiaoDecided",
+    "FapiaoDetails",
+    "FapiaoNotPossible",
+    "FapiaoRejected",
     "FormAlreadySent",
     "IdempotencyKeyReused",
     "MoneyBackMismatch",
@@ -90,6 +109,7 @@ __all__ = [
     "cancel_order",
     "create_pack",
     "create_vouchers",
+    "decline_fapiao",
     "decline_purchase",
     "decline_refund",
     "drive_event",
@@ -100,6 +120,7 @@ __all__ = [
     "find_uncredited_orders",
     "find_unknown_payments",
     "issue_credit_note",
+    "issue_fapiao",
     "list_voucher_scopes",
     "mail_due_documents",
     "make_voucher_key",
@@ -108,7 +129,9 @@ __all__ = [
     "place_payment",
     "read_movements",
     "receive_event",
+    "record_red_letter",
     "redeem_voucher",
+    "request_fapiao",
     "request_purchase",
     "request_refund",
     "send_due_refunds",
@@ -118,6 +141,7 @@ __all__ = [
     "start_checkout",
     "sweep_orders",
     "sweep_reversals",
+    "withdraw_fapiao",
     "withdraw_purchase",
     "withdraw_refund",
     "withdraw_vouchers",

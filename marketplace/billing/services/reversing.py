@@ -30,7 +30,7 @@ from marketplace.billing.models import (
 from marketplace.billing.money_back import ProviderDispute, ProviderRefund
 from marketplace.billing.payment_provider import PaymentsUnavailable
 from marketplace.billing.providers import get_payment_provider
-from marketplace.billing.services import attempts, documents, settlement, telling
+from marketplace.billing.services import attempts, documents, fapiao, settlement, telling
 from marketplace.ledger import services as ledger
 from portal.kernel.errors import DomainError, NotFound
 
@@ -216,6 +216,7 @@ def _follow_order(order: Order, *, now: datetime) -> None:
     before = order.status
     order.status, order.reversed_minor = status, reversed_minor
     order.save(update_fields=["status", "reversed_minor"])
+    fapiao.follow_fapiao(order=order)
     _audit(
         order,
         "order.reversed",

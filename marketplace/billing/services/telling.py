@@ -4,7 +4,7 @@ from datetime import datetime
 
 from accounts import services as accounts
 from accounts.models import NoticeKind
-from marketplace.billing.models import Order, PurchaseRequest, RefundRequest
+from marketplace.billing.models import Fapiao, Order, PurchaseRequest, RefundRequest
 
 
 def tell_of_payment(*, order: Order, now: datetime) -> None:
@@ -40,6 +40,18 @@ def tell_of_refund(*, request: RefundRequest, outcome: str, now: datetime) -> No
             "amount_minor": request.amount_minor,
             "outcome": outcome,
         },
+        now=now,
+    )
+
+
+def tell_of_fapiao(*, fapiao: Fapiao, outcome: str, now: datetime) -> None:
+    """Once for each outcome: "issued", "declined", "red:" and the number of a red letter."""
+    kind, _colon, _number = outcome.partition(":")
+    accounts.announce_event(
+        organisation=fapiao.organisation,
+        kind=NoticeKind.FAPIAO_DECIDED,
+        subject=f"{fapiao.public_id}:{outcome}",
+        params={"title": fapiao.title, "outcome": kind},
         now=now,
     )
 

@@ -10,6 +10,7 @@ from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role
 from accounts.services import actor_from_request
 from marketplace.billing import selectors, services
+from marketplace.billing.fapiao import buys_in_yuan, find_fapiao_of, may_ask_fapiao
 from marketplace.billing.models import Order, OrderStatus, PurchaseState
 from marketplace.billing.refund_rule import quote_refund
 from marketplace.billing.views.buying import STATUS_BY_KIND, send_to_payment
@@ -31,7 +32,11 @@ def order_list(request: OrganisationRequest, organisation: str) -> HttpResponse:
     return render(
         request,
         "billing/orders.html",
-        {"page": page, "open_requests": asked.filter(state=PurchaseState.REQUESTED).count()},
+        {
+            "page": page,
+            "open_requests": asked.filter(state=PurchaseState.REQUESTED).count(),
+            "has_fapiao": buys_in_yuan(organisation=request.organisation),
+        },
     )
 
 
@@ -111,6 +116,8 @@ def _render_order(
             "scope": selectors.describe_scopes([order.scope])[order.scope],
             "may_be_refunded": not quote_refund(order=order, now=utc_now()).refusal,
             "money_back": selectors.has_money_back(order=order),
+            "fapiao": find_fapiao_of(order=order),
+            "may_ask_fapiao": may_ask_fapiao(order=order),
             "problem": problem,
         },
         status=status,

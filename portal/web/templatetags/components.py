@@ -22,9 +22,9 @@ register.tag("card", template_nodes.card)
 # How a state is coloured; the word beside it says the same.
 STATUS_LEVELS = {
     "ok": "live active paid done succeeded approved accepted verified completed resolved ok "
-    "granted available sent",
+    "granted available sent issued",
     "warn": "paused pending processing in_review draft suspended rotating open unverified "
-    "invited partially_reversed delayed degraded received requested",
+    "invited partially_reversed delayed degraded received requested red_letter_due",
     "bad": "failed revoked declined rejected overdue error down reversed cancelled",
     "muted": "retired expired archived closed removed ignored released not_connected sample "
     "withdrawn",
