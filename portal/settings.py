@@ -222,6 +222,8 @@ STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", default="")
 STRIPE_PAYMENT_METHODS = env.list(
     "STRIPE_PAYMENT_METHODS", default=["card", "alipay", "wechat_pay"]
 )
+# Whether Stripe Tax computes which part of the price is tax, by where the buyer is.
+STRIPE_TAX = env.bool("STRIPE_TAX", default=False)
 STRIPE_API_URL = env.str("STRIPE_API_URL", default="https://api.stripe.com")
 # Where its pay page stands: another one for a custom domain of Checkout.
 STRIPE_PAY_PAGE_ORIGIN = env.str("STRIPE_PAY_PAGE_ORIGIN", default="https://checkout.stripe.com")

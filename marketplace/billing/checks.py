@@ -136,6 +136,14 @@ def check_documents(
                 id="billing.E011",
             )
         )
+    if settings.STRIPE_TAX and settings.TAX_BASIS_POINTS:
+        problems.append(
+            Error(
+                "Two taxes would be computed: STRIPE_TAX is on and TAX_BASIS_POINTS is set.",
+                hint="Leave out TAX_BASIS_POINTS, or switch STRIPE_TAX off.",
+                id="billing.E015",
+            )
+        )
     try:
         clean_tax_id(settings.SELLER_TAX_ID, country=settings.SELLER_COUNTRY)
     except TaxIdWrong:

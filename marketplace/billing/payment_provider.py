@@ -122,7 +122,11 @@ class SessionRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentSession:
-    """A session as the provider knows it now. ``failure_code`` is "" or e.g. "card_declined"."""
+    """A session as the provider knows it now. ``failure_code`` is "" or e.g. "card_declined".
+
+    ``tax_minor`` is the part of the amount that the provider found to be tax; None where it was not
+    asked, or does not know yet.
+    """
 
     session_id: str
     payment_id: str
@@ -134,6 +138,7 @@ class PaymentSession:
     metadata: Mapping[str, str]
     pay_url: str
     failure_code: str = ""
+    tax_minor: int | None = None
 
     @property
     def is_paid(self) -> bool:

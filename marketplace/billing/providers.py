@@ -55,6 +55,11 @@ def stripe_is_allowed() -> bool:
     return stripe_is_set_up() and not (settings.SERVED_OVER_HTTPS and stripe_is_in_test_mode())
 
 
+def tax_is_computed_on_payment() -> bool:
+    """By the provider, which alone knows where the buyer is (docs/adr/0156)."""
+    return settings.STRIPE_TAX and stripe_is_allowed()
+
+
 def list_payment_providers() -> list[PaymentProvider]:
     """Those that are switched on, the preferred one first."""
     providers: list[PaymentProvider] = []

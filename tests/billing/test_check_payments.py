@@ -122,6 +122,21 @@ def test_an_account_that_takes_no_payments_and_lacks_a_method(
     assert "Payment by wechat_pay is not on" in output
 
 
+@pytest.mark.parametrize(("is_set_up", "code"), [(True, 0), (False, 1)])
+def test_stripe_tax_is_looked_at_where_it_is_on(
+    account: FakeStripe,
+    capsys: pytest.CaptureFixture[str],
+    settings: Any,
+    is_set_up: bool,
+    code: int,
+) -> None:
+    settings.STRIPE_TAX = True
+    account.account.setup.has_tax = is_set_up
+    found, output = run(capsys)
+    assert found == code
+    assert "Stripe Tax is" in output
+
+
 def test_a_key_that_stripe_does_not_know(
     account: FakeStripe, capsys: pytest.CaptureFixture[str], settings: Any
 ) -> None:

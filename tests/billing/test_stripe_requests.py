@@ -143,6 +143,7 @@ def test_the_fake_invents_no_fields(fake_stripe: FakeStripe) -> None:
     setup.add_endpoint("https://market.example.com/", ["*"])
     assert not find_invented_fields(setup.endpoints[0], stripe.WebhookEndpoint)
     assert not find_invented_fields(setup.show_profile(), stripe.Account)
+    assert not find_invented_fields(setup.show_tax(), stripe.tax.Settings)
     for one in setup.list_configurations():
         assert not find_invented_fields(one, stripe.PaymentMethodConfiguration)
     assert not find_invented_fields(session, stripe.checkout.Session)

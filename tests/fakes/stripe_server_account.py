@@ -142,6 +142,8 @@ class StripeAccount:
             "cancel_url": asked.get("cancel_url"),
             "payment_intent": None,
             "adaptive_pricing": asked.get("adaptive_pricing"),
+            "automatic_tax": self._begin_tax(asked, price),
+            "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
             # The real ones carry a fragment of this size, without which the page does not open.
             "url": f"{self.pay_page_origin}/c/pay/{session_id}#fid{make_token(900)}",
         }
@@ -194,8 +196,25 @@ class StripeAccount:
                 session["amount_total"], session["currency"], data.get("metadata", {})
             )
             payment["description"] = data.get("description")
+            self._compute_tax(session)
             session["payment_intent"] = payment["id"]
         return self.payments[session["payment_intent"]]
+
+    def _begin_tax(self, asked: SessionCreateParams, price: Any) -> dict[str, Any]:
+        """Nothing is known before the buyer has said where they are."""
+        enabled = asked.get("automatic_tax", {}).get("enabled", False)
+        if enabled and not self.setup.has_tax:
+            raise Refusal("", message="You must have a valid head office address.")
+        if enabled and price.get("tax_behavior") != "inclusive":
+            raise Refusal("parameter_missing", "line_items[0][price_data][tax_behavior]")
+        status = "requires_location_inputs" if enabled else None
+        return {"enabled": enabled, "liability": None, "provider": None, "status": status}
+
+    def _compute_tax(self, session: dict[str, Any]) -> None:
+        """The buyer is in Germany."""
+        if session["automatic_tax"]["enabled"]:
+            session["automatic_tax"]["status"] = "complete"
+            session["total_details"]["amount_tax"] = session["amount_total"] * 19 // 119
 
     def _make_payment(self, amount: int, currency: str, metadata: Any) -> dict[str, Any]:
         payment = {

@@ -164,6 +164,8 @@ class StripeApi:
                 return self._page(request.path, self.account.money_back.list_charges(), asked)
             case "GET", ["account"]:
                 return self.account.setup.show_profile()
+            case "GET", ["tax", "settings"]:
+                return self.account.setup.show_tax()
             case "GET", ["payment_method_configurations"]:
                 asked = require_parameters(request.params, PaymentMethodConfigurationListParams)
                 return self._page(request.path, self.account.setup.list_configurations(), asked)

@@ -10,6 +10,7 @@ class Setup:
 
     def __init__(self) -> None:
         self.charges_enabled = True
+        self.has_tax = True
         self.methods = {"card", "alipay", "wechat_pay"}
         self.endpoints: list[dict[str, Any]] = []
         # What a restricted key may not do: ("GET", "refunds").
@@ -31,6 +32,9 @@ class Setup:
 
     def show_profile(self) -> dict[str, Any]:
         return {"id": "acct_1", "object": "account", "charges_enabled": self.charges_enabled}
+
+    def show_tax(self) -> dict[str, Any]:
+        return {"object": "tax.settings", "status": "active" if self.has_tax else "pending"}
 
     def list_configurations(self) -> list[dict[str, Any]]:
         """Of payment methods; the first is another's, which does not count."""

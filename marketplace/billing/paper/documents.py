@@ -85,9 +85,11 @@ def _describe_goods(document: Document) -> Table:
 
 
 def name_tax(order: Order) -> str:
-    """``VAT 19%``; plain "Tax" where none was configured."""
+    """``VAT 19%``; plain "Tax" where none was configured, without a rate where it was computed."""
     if not order.tax_name:
         return gettext("Tax")
+    if order.tax_minor and not order.tax_basis_points:
+        return order.tax_name
     return f"{order.tax_name} {format_percent(order.tax_basis_points)}"
 
 

@@ -50,8 +50,13 @@ def credit_order(*, order: Order, session: PaymentSession, now: datetime) -> Non
     order.status, order.failure_code = OrderStatus.PAID, ""
     order.provider_session_id = session.session_id
     order.provider_payment_id = session.payment_id or None
+    if session.tax_minor is not None:
+        # Which rate that was depends on where the buyer is, and may be several.
+        order.tax_minor, order.tax_basis_points = session.tax_minor, 0
     order.save(
         update_fields=[
+            "tax_minor",
+            "tax_basis_points",
             "status",
             "paid_at",
             "failure_code",

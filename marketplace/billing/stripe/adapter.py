@@ -51,7 +51,10 @@ class StripeProvider:
         the attempt's next key.
         """
         parameters = build_parameters(
-            request, attempt=idempotency_key, payment_methods=settings.STRIPE_PAYMENT_METHODS
+            request,
+            attempt=idempotency_key,
+            payment_methods=settings.STRIPE_PAYMENT_METHODS,
+            computes_tax=settings.STRIPE_TAX,
         )
         for key in _list_keys(idempotency_key):
             try:

@@ -53,6 +53,8 @@ def inspect_account(*, webhook_url: str, livemode: bool) -> Iterator[Seen]:
         return
     for look in (_see_permissions, _see_account, _see_methods):
         yield from look(client)
+    if settings.STRIPE_TAX:
+        yield from _see_tax(client)
     yield from _see_webhook(client, webhook_url, livemode)
 
 
@@ -110,6 +112,16 @@ def _see_methods(client: stripe.StripeClient) -> Iterator[Seen]:
                 f"Payment by {method} is not on: switch it on, or take it out of"
                 " STRIPE_PAYMENT_METHODS.",
             )
+
+
+def _see_tax(client: stripe.StripeClient) -> Iterator[Seen]:
+    tax = _look(client.v1.tax.settings.retrieve)
+    if tax is None:
+        yield Seen(Verdict.UNSEEN, "Whether Stripe Tax is set up: see Tax, Registrations.")
+    elif tax.get("status") != "active":
+        yield Seen(Verdict.WRONG, "STRIPE_TAX is on, and Stripe Tax is not set up.")
+    else:
+        yield Seen(Verdict.GOOD, "Stripe Tax is set up.")
 
 
 def _see_webhook(client: stripe.StripeClient, url: str, livemode: bool) -> Iterator[Seen]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import stripe
-from stripe.params.checkout import SessionCreateParams
+from stripe.params.checkout import SessionCreateParams, SessionCreateParamsLineItemPriceData
 
 from marketplace.billing.payment_provider import (
     PaymentOutcomeUnknown,
@@ -33,32 +33,33 @@ _LOST = ("requires_payment_method", "canceled")
 
 
 def build_parameters(
-    request: SessionRequest, *, attempt: str, payment_methods: Sequence[str]
+    request: SessionRequest,
+    *,
+    attempt: str,
+    payment_methods: Sequence[str],
+    computes_tax: bool = False,
 ) -> SessionCreateParams:
     """What to ask Stripe for; the same request always makes the same parameters.
 
     ``attempt`` is kept in the metadata, so that the session of one attempt can be found again.
-    ``payment_methods`` narrows what the account offers; empty does not. Raises PaymentRefused for
+    ``payment_methods`` narrows what the account offers; empty does not. ``computes_tax``: of the
+    price, which stays what is paid. Raises PaymentRefused for
     a currency that Stripe does not charge in our minor unit.
     """
     if _CHARGED_DIGITS.get(request.currency) != minor_digits(request.currency):
         raise PaymentRefused(code="currency_not_chargeable")
     metadata = {**request.metadata, "attempt": attempt}
     expires_at = datetime.fromisoformat(request.expires_at) + OUTLIVES_ORDER
+    price: SessionCreateParamsLineItemPriceData = {
+        "currency": request.currency.lower(),
+        "unit_amount": request.amount_minor,
+        "product_data": {"name": request.description},
+    }
     parameters: SessionCreateParams = {
         "mode": "payment",
         "ui_mode": "hosted_page",
         "submit_type": "pay",
-        "line_items": [
-            {
-                "quantity": 1,
-                "price_data": {
-                    "currency": request.currency.lower(),
-                    "unit_amount": request.amount_minor,
-                    "product_data": {"name": request.description},
-                },
-            }
-        ],
+        "line_items": [{"quantity": 1, "price_data": price}],
         "adaptive_pricing": {"enabled": False},
         "client_reference_id": request.metadata["order"],
         "customer_email": request.customer_email,
@@ -74,6 +75,9 @@ def build_parameters(
         parameters["allowed_payment_method_types"] = list(payment_methods)
     if "wechat_pay" in payment_methods:
         parameters["payment_method_options"] = {"wechat_pay": {"client": "web"}}
+    if computes_tax:
+        parameters["automatic_tax"] = {"enabled": True}
+        price["tax_behavior"] = "inclusive"
     return parameters
 
 
@@ -97,7 +101,7 @@ def read_session(answer: object) -> PaymentSession:
             "amount_total": int(amount_minor),
             "currency": str(currency),
             "livemode": bool(livemode),
-        }:
+        } if (tax_minor := _read_tax(session)) is None or 0 <= tax_minor <= amount_minor:
             payment = _read_payment(session.get("payment_intent"))
             # "no_payment_required" is not a payment either.
             is_paid = payment_status == "paid"
@@ -113,8 +117,19 @@ def read_session(answer: object) -> PaymentSession:
                 metadata=session.get("metadata") or {},
                 pay_url=session.get("url") or "",
                 failure_code="" if may_come else _name_failure(payment),
+                tax_minor=tax_minor,
             )
     raise PaymentOutcomeUnknown
+
+
+def _read_tax(session: Mapping[str, Any]) -> int | None:
+    match session:
+        case {
+            "automatic_tax": {"enabled": True, "status": "complete"},
+            "total_details": {"amount_tax": int(tax_minor)},
+        }:
+            return tax_minor
+    return None
 
 
 def _read_payment(payment: Any) -> Mapping[str, Any]:

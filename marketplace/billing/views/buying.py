@@ -13,6 +13,7 @@ from marketplace.billing.forms import OrderForm, make_form_key
 from marketplace.billing.models import Order, PurchaseRequest
 from marketplace.billing.offers import MAX_QUANTITY, Offer, make_offer
 from marketplace.billing.payment_provider import PaymentRefused, PaymentsUnavailable
+from marketplace.billing.providers import tax_is_computed_on_payment
 from marketplace.billing.views.packs import choose_currency
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
@@ -132,6 +133,7 @@ def _render_review(
             "asked": asked,
             "scope": selectors.describe_scopes([offer.scope])[offer.scope],
             "max_quantity": MAX_QUANTITY,
+            "tax_comes_later": tax_is_computed_on_payment(),
         },
         status=status,
     )

@@ -12,6 +12,7 @@ from accounts.services import actor_from_request
 from marketplace.billing import selectors, services
 from marketplace.billing.fapiao import buys_in_yuan, find_fapiao_of, may_ask_fapiao
 from marketplace.billing.models import Order, OrderStatus, PurchaseState
+from marketplace.billing.providers import tax_is_computed_on_payment
 from marketplace.billing.refund_rule import quote_refund
 from marketplace.billing.views.buying import STATUS_BY_KIND, send_to_payment
 from marketplace.billing.waking import wake_on_commit
@@ -119,6 +120,7 @@ def _render_order(
             "fapiao": find_fapiao_of(order=order),
             "may_ask_fapiao": may_ask_fapiao(order=order),
             "problem": problem,
+            "tax_comes_later": tax_is_computed_on_payment() and not order.is_credited,
         },
         status=status,
     )
