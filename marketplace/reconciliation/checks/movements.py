@@ -25,8 +25,6 @@ from marketplace.reconciliation.checks.base import (
 
 NUMBER = 18
 
-# How an order's payment is called in its provider's books.
-_PAYMENT_OF = "COALESCE(o.provider_payment_id, o.provider_session_id)"
 _OF_SHARE = "o.tariff_millitokens / o.amount_minor * {minor}"
 
 # What a payment brought in, and what was ever moved because of it.
@@ -48,7 +46,7 @@ SELECT 'payment:' || p.provider || ':' || p.payment_id AS subject,
        COALESCE(o.amount_minor, s.amount_minor) AS we_know_of,
        COALESCE(o.currency, s.currency) AS our_currency, o.public_id AS order_id
 FROM ({_PAYMENTS}) AS p
-LEFT JOIN billing_order o ON o.provider = p.provider AND {_PAYMENT_OF} = p.payment_id
+LEFT JOIN billing_order o ON o.provider = p.provider AND o.provider_payment_id = p.payment_id
      AND o.paid_at IS NOT NULL
 LEFT JOIN billing_straypayment s ON s.provider = p.provider AND s.payment_id = p.payment_id
      AND o.id IS NULL
@@ -65,7 +63,7 @@ _NEVER_CHARGED = f"""
 SELECT 'payment:' || b.provider || ':' || b.payment_id AS subject, b.at_stake, b.wallet_id,
        b.amount_minor AS we_know_of, b.currency AS our_currency, b.order_id,
        '0' AS provider_took
-FROM (SELECT o.provider, {_PAYMENT_OF} AS payment_id, o.tariff_millitokens AS at_stake,
+FROM (SELECT o.provider, o.provider_payment_id AS payment_id, o.tariff_millitokens AS at_stake,
              l.wallet_id, o.amount_minor, o.currency, o.public_id AS order_id,
              o.paid_at AS booked_at
       FROM billing_order o
@@ -122,7 +120,7 @@ SELECT 'reversal:' || v.provider || ':' || v.source_id AS subject,
        v.moved AS provider_moved, v.currency AS provider_currency, 0 AS we_expect,
        o.public_id AS order_id
 FROM ({_MOVED_BACK}) AS v JOIN billing_movementcursor c ON c.provider = v.provider
-JOIN billing_order o ON o.provider = v.provider AND {_PAYMENT_OF} = v.payment_id
+JOIN billing_order o ON o.provider = v.provider AND o.provider_payment_id = v.payment_id
      AND o.paid_at IS NOT NULL
 WHERE v.last_at <= c.read_until AND v.moved <> 0
   AND NOT EXISTS (SELECT 1 FROM billing_refund r
