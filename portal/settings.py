@@ -446,7 +446,8 @@ SPECTACULAR_SETTINGS = {
     "SORT_OPERATIONS": False,
     "SORT_OPERATION_PARAMETERS": False,
     "PATH_CONVERTER_OVERRIDES": {
-        "public_id": {"type": "string", "pattern": "^[a-z]{3,4}_[0-9a-z]{26}$"}
+        "public_id": {"type": "string", "pattern": "^[a-z]{3,4}_[0-9a-z]{26}$"},
+        "month": {"type": "string", "pattern": "^20[0-9]{2}-(0[1-9]|1[0-2])$"},
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

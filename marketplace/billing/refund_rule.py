@@ -11,6 +11,8 @@ from django.conf import settings
 from marketplace.billing.models import Dispute, DisputeState, Order, OrderStatus
 from marketplace.ledger import selectors as ledger
 
+# Why nothing is refunded.
+REFUSALS = ("off", "not_paid", "too_late", "expired", "disputed", "under_way", "used_up")
 _REFUNDABLE = (OrderStatus.PAID, OrderStatus.PARTIALLY_REVERSED)
 
 
@@ -19,8 +21,8 @@ class RefundQuote:
     """What goes back now; tokens are millitokens, money minor units of the order's currency.
 
     ``amount_minor`` = ⌊order amount × (refunded + unused tokens) ÷ bought tokens⌋ less what was
-    refunded before; ``paid_millitokens`` are the tokens that go for it. ``refusal`` is "" or why
-    nothing does: "off", "too_late", "expired", "disputed", "under_way", "used_up", "not_paid".
+    refunded before; ``paid_millitokens`` are the tokens that go for it. ``refusal`` is "" or one of
+    ``REFUSALS``.
     """
 
     amount_minor: int = 0

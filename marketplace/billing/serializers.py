@@ -1,11 +1,23 @@
-"""How packs and orders look in REST. Money is a string of minor units, tokens a decimal string."""
+"""How billing looks in REST. Money is a string of minor units, tokens a decimal string."""
 
+import re
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from marketplace.billing.currencies import SALE_CURRENCIES
-from marketplace.billing.models import AttemptState, Order, OrderStatus
+from marketplace.billing.models import (
+    AttemptState,
+    DocumentKind,
+    Order,
+    OrderStatus,
+    RequestState,
+)
 from marketplace.billing.offers import MAX_QUANTITY
+from marketplace.billing.refund_rule import REFUSALS
+from marketplace.billing.statements import LINES, Statement
 from portal.kernel.rest import (
     CountField,
     IntegerTextField,
@@ -14,6 +26,7 @@ from portal.kernel.rest import (
     TokensField,
 )
 
+_AMOUNT = re.compile("[1-9][0-9]{0,17}", re.ASCII)
 AMOUNT_HELP = "In the currency's minor unit: 5000 USD is $50.00, 5000 JPY is ¥5,000."
 
 
@@ -67,6 +80,9 @@ class OrderSerializer(serializers.Serializer):
     scope = serializers.CharField()
     purchase_reference = serializers.CharField()
     livemode = serializers.BooleanField(help_text="False: no money moves (sandbox).")
+    refunded_minor = IntegerTextField(
+        source="reversed_minor", help_text="What has gone back: refunds, and what banks took."
+    )
     failure_code = serializers.CharField(help_text="Why the last payment failed; empty if none.")
     receipt = serializers.SerializerMethodField()
     pay_url = serializers.SerializerMethodField()
@@ -98,3 +114,138 @@ class NewOrderSerializer(StrictSerializer):
     purchase_reference = TextField(
         max_length=80, allow_blank=True, default="", help_text="Yours; shown on the invoice."
     )
+
+
+@extend_schema_field({"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "examples": ["3800"]})
+class AmountField(serializers.RegexField):
+    """Money in minor units as a string of digits; in Python the integer."""
+
+    default_error_messages = {"invalid": _('Write minor units as digits, such as "3800".')}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(regex=_AMOUNT, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str) or not _AMOUNT.fullmatch(data):
+            self.fail("invalid")
+        return int(data)
+
+    def run_validators(self, value: Any) -> None:
+        """The pattern was matched before it became a number."""
+
+
+class RefundQuoteSerializer(serializers.Serializer):
+    """What would come back of an order now."""
+
+    currency = serializers.CharField()
+    amount_minor = IntegerTextField(help_text=AMOUNT_HELP)
+    paid_tokens = TokensField(source="paid_millitokens", help_text="Taken back for it.")
+    bonus_tokens = TokensField(source="bonus_millitokens", help_text="Withdrawn besides.")
+    unused_tokens = TokensField(source="unused_millitokens", help_text="Of those bought.")
+    refusal = serializers.ChoiceField(
+        choices=["", *REFUSALS], help_text="Why nothing can be refunded; empty if it can."
+    )
+
+
+class NewRefundSerializer(StrictSerializer):
+    """The amount that the quote said; if it has changed since, nothing is asked for."""
+
+    amount_minor = AmountField(help_text=AMOUNT_HELP)
+    reason = TextField(max_length=500, allow_blank=True, default="")
+
+
+class RefundSerializer(serializers.Serializer):
+    """A refund that was asked for. Its tokens are set aside until it is decided."""
+
+    id = serializers.CharField(source="public_id", help_text="`rfq_…`")
+    order = serializers.CharField(source="order.public_id", help_text="`ord_…`")
+    status = serializers.ChoiceField(choices=RequestState.values, source="state")
+    currency = serializers.CharField(source="order.currency")
+    amount_minor = IntegerTextField(help_text=AMOUNT_HELP)
+    paid_tokens = TokensField(source="paid_millitokens")
+    bonus_tokens = TokensField(source="bonus_millitokens")
+    reason = serializers.CharField()
+    note = serializers.CharField(help_text="What was said when it was declined.")
+    requested_at = serializers.DateTimeField()
+    decided_at = serializers.DateTimeField(allow_null=True)
+
+
+class PartySerializer(serializers.Serializer):
+    """As it was when the document was issued."""
+
+    name = serializers.CharField()
+    legal_name = serializers.CharField()
+    address = serializers.CharField()
+    country = serializers.CharField()
+    tax_id = serializers.CharField()
+    email = serializers.CharField()
+
+
+class DocumentSerializer(serializers.Serializer):
+    """An invoice, or a credit note about one."""
+
+    id = serializers.CharField(source="public_id", help_text="`doc_…`")
+    kind = serializers.ChoiceField(choices=DocumentKind.values)
+    number = serializers.CharField(source="label")
+    order = serializers.CharField(source="order.public_id", help_text="`ord_…`")
+    corrects = serializers.CharField(
+        source="corrects.public_id", default=None, allow_null=True, help_text="A credit note's."
+    )
+    currency = serializers.CharField()
+    amount_minor = IntegerTextField(help_text="What it charges or gives back.")
+    tax_minor = IntegerTextField(help_text="Part of the amount.")
+    livemode = serializers.BooleanField(source="order.livemode")
+    seller = PartySerializer(source="parties.seller")
+    buyer = PartySerializer(source="parties.buyer")
+    issued_at = serializers.DateTimeField()
+
+
+class MonthSerializer(serializers.Serializer):
+    """A month that has a statement."""
+
+    month = serializers.CharField(help_text="`2026-11`, in the organisation's time zone.")
+
+
+class MonthListSerializer(serializers.Serializer):
+    """Newest first."""
+
+    data = MonthSerializer(many=True)  # type: ignore[assignment]
+
+
+class StatementLineSerializer(serializers.Serializer):
+    """One term of the equation, signed."""
+
+    kind = serializers.ChoiceField(choices=list(LINES))
+    tokens = TokensField()
+
+
+class StatementUsageSerializer(serializers.Serializer):
+    """What one service's calls cost."""
+
+    model = serializers.CharField()
+    provider = serializers.CharField()
+    calls = serializers.IntegerField()
+    tokens = TokensField(source="millitokens")
+
+
+class StatementSerializer(serializers.Serializer):
+    """opening + lines = closing, in live tokens."""
+
+    month = serializers.CharField(source="label")
+    first_day = serializers.DateField(source="first")
+    last_day = serializers.DateField(source="last")
+    is_over = serializers.BooleanField(help_text="False: the month still runs.")
+    opening_tokens = TokensField(source="opening")
+    closing_tokens = TokensField(source="closing")
+    lines = serializers.SerializerMethodField()
+    documents = serializers.SerializerMethodField()
+    usage = StatementUsageSerializer(many=True)
+
+    @extend_schema_field(StatementLineSerializer(many=True))
+    def get_lines(self, statement: Statement) -> Any:
+        lines = [{"kind": kind, "tokens": total} for kind, total in statement.lines.items()]
+        return StatementLineSerializer(lines, many=True).data
+
+    @extend_schema_field({"type": "array", "items": {"type": "string"}})
+    def get_documents(self, statement: Statement) -> list[str]:
+        return [document.public_id for document in statement.documents]

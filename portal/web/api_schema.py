@@ -35,6 +35,8 @@ TAGS = {
     "Wallet": "Balances, lots in the order they burn, and the entries behind them.",
     "Calls and usage": "Every call with the arithmetic of its cost, and sums by day.",
     "Packs and orders": "What is on sale, and ordering it; a person pays.",
+    "Refunds": "What is unused goes back; staff decide.",
+    "Invoices and statements": "Invoices, credit notes and monthly statements, also as PDF.",
     "Direct mode": "Grants for calling a provider's own endpoint.",
     "Provider: services": "A provider's own listings, prices and reviews.",
     "Provider: calls and earnings": "What was called and earned; callers under a pseudonym.",

@@ -2,9 +2,9 @@
 
 from django.urls import path, re_path
 
-import portal.kernel.rest.routes  # noqa: F401 (registers the converter <public_id:…>)
+import portal.kernel.rest.routes  # noqa: F401 (registers <public_id:…>, <month:…>)
 from accounts import api as accounts
-from marketplace.billing import api as billing
+from marketplace.billing.api import documents, orders, refunds, statements
 from marketplace.ledger import api as ledger
 from marketplace.metering import api as metering
 from marketplace.partners.api import (
@@ -22,6 +22,10 @@ app_name = "api"
 
 TENANT = "api/v1"
 PROVIDER = "api/provider/v1"
+ORDER = f"{TENANT}/orders/<public_id:order>"
+REFUND = f"{TENANT}/refunds/<public_id:refund>"
+DOCUMENT = f"{TENANT}/documents/<public_id:document>"
+STATEMENT = f"{TENANT}/statements/<month:month>"
 SERVICE = f"{PROVIDER}/services/<public_id:service>"
 HOLD = f"{PROVIDER}/holds/<public_id:hold>"
 
@@ -34,9 +38,24 @@ tenant_routes = [
     path(f"{TENANT}/calls", metering.CallsView.as_view(), name="calls"),
     path(f"{TENANT}/calls/<public_id:call>", metering.CallView.as_view(), name="call"),
     path(f"{TENANT}/usage/daily", metering.DailyUsageView.as_view(), name="daily_usage"),
-    path(f"{TENANT}/packs", billing.PacksView.as_view(), name="packs"),
-    path(f"{TENANT}/orders", billing.OrdersView.as_view(), name="orders"),
-    path(f"{TENANT}/orders/<public_id:order>", billing.OrderView.as_view(), name="order"),
+    path(f"{TENANT}/packs", orders.PacksView.as_view(), name="packs"),
+    path(f"{TENANT}/orders", orders.OrdersView.as_view(), name="orders"),
+    path(ORDER, orders.OrderView.as_view(), name="order"),
+    path(f"{ORDER}/pay", orders.PayOrderView.as_view(), name="order_pay"),
+    path(f"{ORDER}/check", orders.CheckOrderView.as_view(), name="order_check"),
+    path(f"{ORDER}/cancel", orders.CancelOrderView.as_view(), name="order_cancel"),
+    path(f"{ORDER}/refund-quote", refunds.RefundQuoteView.as_view(), name="refund_quote"),
+    path(f"{ORDER}/refunds", refunds.OrderRefundsView.as_view(), name="order_refunds"),
+    path(f"{TENANT}/refunds", refunds.RefundsView.as_view(), name="refunds"),
+    path(REFUND, refunds.RefundView.as_view(), name="refund"),
+    path(f"{REFUND}/withdraw", refunds.WithdrawRefundView.as_view(), name="refund_withdraw"),
+    path(f"{TENANT}/documents", documents.DocumentsView.as_view(), name="documents"),
+    path(DOCUMENT, documents.DocumentView.as_view(), name="document"),
+    path(f"{DOCUMENT}/pdf", documents.DocumentPdfView.as_view(), name="document_pdf"),
+    path(f"{TENANT}/statements", statements.StatementsView.as_view(), name="statements"),
+    path(STATEMENT, statements.StatementView.as_view(), name="statement"),
+    path(f"{STATEMENT}/pdf", statements.StatementPdfView.as_view(), name="statement_pdf"),
+    path(f"{STATEMENT}/csv", statements.StatementCsvView.as_view(), name="statement_csv"),
     path(f"{TENANT}/direct-grants", grants.GrantsView.as_view(), name="direct_grants"),
 ]
 provider_routes = [

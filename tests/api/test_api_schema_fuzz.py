@@ -5,6 +5,7 @@ integers, odd Unicode, missing parts), and sent in process. Half of the ids are 
 inside of each operation is reached too.
 """
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -24,10 +25,13 @@ from schemathesis.generation.modes import GenerationMode
 
 from accounts.models import Organisation
 from marketplace.catalog.models import Service
+from portal.kernel.clock import utc_now
 from portal.web.api_schema import get_document
 from portal.web.api_urls import provider_routes, tenant_routes
 from tests.api.client import ApiClient
 from tests.api.test_api_tenancy import METHODS, view_of
+from tests.billing.money_back import ask, buy
+from tests.billing.processors import SandboxProcessor
 from tests.billing.shop import make_pack
 from tests.partners.money import give_tokens
 
@@ -38,7 +42,7 @@ LEFT_OUT = {"positive_data_acceptance"}
 DRAWN, BOUNDARIES = 6, 24
 
 OPERATIONS = [
-    (method, "/" + str(route.pattern).replace("<public_id:", "{").replace(">", "}"))
+    (method, re.sub("<[a-z_]+:([a-z]+)>", r"{\1}", f"/{route.pattern}"))
     for route in [*tenant_routes, *provider_routes]
     for method in METHODS
     if hasattr(view_of(route), method)
@@ -71,8 +75,8 @@ def market(
         "DEFAULT_THROTTLE_RATES": {"read": "1000000/min", "write": "1000000/min"},
     }
     give_tokens(acme, 100_000)
-    make_pack("team")
-    order = ada_api.post("/api/v1/orders", {"pack": "team", "currency": "USD"}).json()["id"]
+    order = buy(acme, make_pack("team"), SandboxProcessor())
+    refund = ask(order, expected=9500)
     grant = ada_api.post(
         "/api/v1/direct-grants", {"service": rhine_service.public_id, "ceiling": "50000"}
     ).json()["token"]
@@ -84,7 +88,10 @@ def market(
         "keys": {"/api/v1/": ada_api.key, "/api/provider/": rhine_api.key},
         "grant": grant,
         "ids": {
-            "order": order,
+            "order": order.public_id,
+            "refund": refund.public_id,
+            "document": order.documents.get().public_id,
+            "month": f"{utc_now():%Y-%m}",
             "call": held["call"],
             "hold": held["id"],
             "service": rhine_service.public_id,

@@ -6,17 +6,23 @@ from typing import Any
 import pytest
 
 from accounts.models import Organisation, User
-from marketplace.billing.models import Order
+from marketplace.billing.models import Document, Order, Pack, RefundRequest
 from marketplace.catalog.models import Service
 from marketplace.metering.models import Call
+from portal.kernel.clock import utc_now
 from portal.web.api_urls import provider_routes, tenant_routes
 from tests.api.client import ApiClient
+from tests.billing.money_back import ask, buy
+from tests.billing.processors import SandboxProcessor
 from tests.billing.shop import make_pack
 from tests.cast import make_key
 from tests.partners.money import balance_of, give_tokens
 
 METHODS = ("get", "post", "put", "patch")
-IDS = {"call": "call", "order": "ord", "service": "svc", "hold": "hld"}
+IDS = {
+    "call": "call", "order": "ord", "refund": "rfq", "document": "doc", "service": "svc",
+    "hold": "hld",
+}  # fmt: skip
 
 
 def view_of(route: Any) -> Any:
@@ -30,6 +36,7 @@ def addresses(routes: list[Any], ids: dict[str, str]) -> Iterator[tuple[str, str
         path = "/" + str(route.pattern)
         for name, public_id in ids.items():
             path = path.replace(f"<public_id:{name}>", public_id)
+        path = path.replace("<month:month>", f"{utc_now():%Y-%m}")  # nobody's own
         for method in METHODS:
             if hasattr(view_of(route), method):
                 yield method, path
@@ -43,9 +50,9 @@ ALL = [*addresses(tenant_routes, some_ids()), *addresses(provider_routes, some_i
 
 
 def test_the_walk_sees_every_route() -> None:
-    assert len(tenant_routes) == 12
+    assert len(tenant_routes) == 27
     assert len(provider_routes) == 15
-    assert len(ALL) == 32
+    assert len(ALL) == 47
     assert not [path for _method, path in ALL if "<" in path]
 
 
@@ -85,6 +92,8 @@ def test_whatever_belongs_to_others_is_404_and_stays_as_it_is(
     make_pack("team")
     give_tokens(acme, 1000)
     order = ada_api.post("/api/v1/orders", {"pack": "team", "currency": "USD"}).json()["id"]
+    paid = buy(acme, Pack.objects.get(slug="team"), SandboxProcessor())
+    refund = ask(paid, expected=9500)
     grant = ada_api.post(
         "/api/v1/direct-grants", {"service": rhine_service.public_id, "ceiling": "500"}
     ).json()["token"]
@@ -92,6 +101,8 @@ def test_whatever_belongs_to_others_is_404_and_stays_as_it_is(
     real = {
         "call": held["call"],
         "order": order,
+        "refund": refund.public_id,
+        "document": paid.documents.get().public_id,
         "service": rhine_service.public_id,
         "hold": held["id"],
     }
@@ -99,8 +110,10 @@ def test_whatever_belongs_to_others_is_404_and_stays_as_it_is(
         "prices": {"prices": {"input": "1", "cached_input": "1"}},
         "extend": {"amount": "1"},
         "capture": {"quantities": {"prompt_tokens": 1}},
+        "refunds": {"amount_minor": "9500"},
     }
-    before = [list(model.objects.values()) for model in (Order, Service, Call)]
+    kept = (Order, RefundRequest, Document, Service, Call)
+    before = [list(model.objects.values()) for model in kept]
 
     walked = 0
     for client, routes in ((gus_api, tenant_routes), (rival_api, provider_routes)):
@@ -113,7 +126,7 @@ def test_whatever_belongs_to_others_is_404_and_stays_as_it_is(
             assert (method, path, response.status_code) == (method, path, 404)
             walked += 1
 
-    assert walked == 15
-    after = [list(model.objects.values()) for model in (Order, Service, Call)]
+    assert walked == 24
+    after = [list(model.objects.values()) for model in kept]
     assert after == before
     assert balance_of(acme) == (1_000_000, 80_000)

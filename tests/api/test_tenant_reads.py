@@ -25,6 +25,9 @@ READS = (
     "/api/v1/usage/daily?start_on=2026-11-01&end_on=2026-11-02",
     "/api/v1/packs",
     "/api/v1/orders",
+    "/api/v1/refunds",
+    "/api/v1/documents",
+    "/api/v1/statements",
 )
 
 
@@ -230,7 +233,7 @@ def test_a_members_key_reads_that_members_usage_and_no_money(
         mia.public_id
     ]
     assert mia_api.get("/api/v1/wallet").status_code == 200
-    for path in ("lots", "entries", "orders"):
+    for path in ("lots", "entries", "orders", "refunds", "documents", "statements"):
         refused = mia_api.get(f"/api/v1/{path}")
         assert (refused.status_code, refused.json()["code"]) == (403, "role_missing")
         assert bill_api.get(f"/api/v1/{path}").status_code == 200

@@ -65,11 +65,11 @@ def request_refund(
 ) -> RefundRequest:
     """Ask for what is unused. ``expected_minor`` is the amount that the person was shown.
 
-    Request, tokens set aside and audit row are one commit. Raises RefundNotPossible (its ``data``
-    says why), RefundChanged, LedgerUnguarded.
+    Request, tokens set aside and audit row are one commit, or join the caller's. Raises
+    RefundNotPossible (its ``data`` says why), RefundChanged, LedgerUnguarded.
     """
     ledger.refuse_when_unguarded()
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         locked = attempts.lock_order(order.pk)
         quote = quote_refund(order=locked, now=now)
         if quote.refusal:

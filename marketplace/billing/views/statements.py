@@ -38,21 +38,25 @@ def statement_page(request: OrganisationRequest, organisation: str, month: str) 
 @organisation_view(role=Role.BILLING)
 def statement_pdf(request: OrganisationRequest, organisation: str, month: str) -> HttpResponse:
     statement = _get_statement(request, month)
-    return send_pdf(draw_pdf(describe_statement(statement)), name=_name_file(statement))
+    return send_pdf(draw_pdf(describe_statement(statement)), name=name_statement(statement))
 
 
 @require_safe
 @organisation_view(role=Role.BILLING)
 def statement_csv(request: OrganisationRequest, organisation: str, month: str) -> HttpResponse:
-    statement = _get_statement(request, month)
+    return send_statement_csv(_get_statement(request, month))
+
+
+def send_statement_csv(statement: statements.Statement) -> HttpResponse:
+    """As a file to keep."""
     response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{_name_file(statement)}.csv"'
+    response["Content-Disposition"] = f'attachment; filename="{name_statement(statement)}.csv"'
     response.write("\ufeff")  # so that spreadsheets read Chinese names
     csv.writer(response).writerows(list_csv_rows(statement))
     return response
 
 
-def _name_file(statement: statements.Statement) -> str:
+def name_statement(statement: statements.Statement) -> str:
     return f"statement-{statement.organisation.slug}-{statement.label}"
 
 

@@ -1,6 +1,7 @@
-"""REST of billing for tenants: packs on sale, orders, and making one."""
+"""Packs on sale, orders, making one, and its way to being paid or cancelled."""
 
 import hashlib
+from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
@@ -54,12 +55,19 @@ ORDER = {
     "scope": "",
     "purchase_reference": "PO-2026-117",
     "livemode": False,
+    "refunded_minor": "0",
     "failure_code": "",
     "receipt": None,
     "pay_url": "http://localhost:8000/sandbox/pay/sbx_01kb7z4q/",
     "created_at": "2026-11-03T10:00:00Z",
     "expires_at": "2026-11-03T11:00:00Z",
     "paid_at": None,
+}
+
+MOVED: dict[str, Any] = {
+    "request": None,
+    "responses": OrderSerializer,
+    "examples": [OpenApiExample("The order", value=ORDER, response_only=True)],
 }
 
 
@@ -180,3 +188,70 @@ class OrderView(TenantView):
     def get(self, request: Request, order: str) -> Response:
         found = selectors.get_order(organisation=self.organisation, public_id=order)
         return Response(OrderSerializer(found).data)
+
+
+class OrderMoveView(TenantView):
+    """One step of an order; repeated, it does nothing more."""
+
+    tags = ["Packs and orders"]
+    role = Role.BILLING
+
+    def find_order(self, public_id: str) -> Order:
+        """The organisation's; the step may cost or bring real tokens."""
+        self.refuse_test_key()
+        return selectors.get_order(organisation=self.organisation, public_id=public_id)
+
+    def show(self, order: Order) -> Response:
+        fresh = selectors.get_order(organisation=self.organisation, public_id=order.public_id)
+        return Response(OrderSerializer(fresh).data)
+
+
+class PayOrderView(OrderMoveView):
+    """To the pay page."""
+
+    problems = {"POST": (400, 409, 503)}
+
+    @extend_schema(
+        operation_id="pay_order",
+        summary="Open the pay page of an order again",
+        description="After a decline this is a new page. Nothing is charged here: a person pays.",
+        **MOVED,
+    )
+    def post(self, request: Request, order: str) -> Response:
+        found = self.find_order(order)
+        billing.open_payment(order=found, now=utc_now())
+        return self.show(found)
+
+
+class CheckOrderView(OrderMoveView):
+    """What the payment provider says now."""
+
+    problems = {"POST": (409, 503)}
+
+    @extend_schema(
+        operation_id="check_order",
+        summary="Ask the payment provider about an order now",
+        description="For payments and for money that went back. Both are noticed without it too.",
+        **MOVED,
+    )
+    def post(self, request: Request, order: str) -> Response:
+        found = self.find_order(order)
+        billing.settle_order(order_public_id=found.public_id, now=utc_now())
+        billing.settle_reversals(order_public_id=found.public_id, now=utc_now())
+        return self.show(found)
+
+
+class CancelOrderView(OrderMoveView):
+    """Its pay page closes."""
+
+    problems = {"POST": (409, 503)}
+
+    @extend_schema(
+        operation_id="cancel_order",
+        summary="Cancel an order that is not paid",
+        **MOVED,
+    )
+    def post(self, request: Request, order: str) -> Response:
+        found = self.find_order(order)
+        billing.cancel_order(order=found, actor=actor_of(request), now=utc_now())
+        return self.show(found)
