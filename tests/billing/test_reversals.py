@@ -174,6 +174,26 @@ def test_told_as_it_happens_it_ends_alike(
     audit()
 
 
+def test_the_purchase_is_told_again_after_all_went_back(
+    acme: Organisation, team_pack: Pack, processor: Processor
+) -> None:
+    """And the inbox has forgotten that it ever heard of it."""
+    order, session = stand_before_pay_page(acme, team_pack)
+    paid = processor.pay(session)
+    deliver(processor, *paid)
+    deliver(processor, *processor.refund(session, 9500))
+    before = read_books()
+    InboxEvent.objects.all().delete()
+
+    deliver(processor, *paid, *paid)
+    services.settle_order(order_public_id=order.public_id, now=utc_now())
+
+    order.refresh_from_db()
+    assert (order.status, order.reversed_minor, balance_of(acme)) == ("reversed", 9500, 0)
+    assert read_books() == before
+    assert set(InboxEvent.objects.values_list("state", flat=True)) == {"done"}
+
+
 def test_no_webhook_at_all(acme: Organisation, team_pack: Pack, processor: Processor) -> None:
     """The sweep reads the list of events."""
     order, session = stand_before_pay_page(acme, team_pack)
