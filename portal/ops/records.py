@@ -16,13 +16,19 @@ _LISTS = {
     "lot": "admin:ledger_lot_changelist",
     "limit": "admin:ledger_limit_changelist",
     "event": "admin:billing_inboxevent_changelist",
+    "payment": "admin:billing_moneymovement_changelist",
+    "reversal": "admin:billing_moneymovement_changelist",
+    "movement": "admin:billing_moneymovement_changelist",
 }
+# Named by whose they are, too: "event:stripe:evt_…". What the ledger calls a payment is ours.
+_OF_PROVIDERS = ("event", "payment", "reversal", "movement")
 
 
 def link_reference(text: str) -> str:
     """The address, or empty where nothing is known to be there."""
     kind, _colon, rest = text.partition(":")
-    key = rest.rsplit(":", 1)[-1] if kind == "event" else rest.split(":")[0].split("/")[0]
+    first, _colon, last = rest.partition(":")
+    key = last if kind in _OF_PROVIDERS else first.split("/")[0]
     if not key:
         return ""
     if kind in _PAGES:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.urls import reverse
 
 from accounts.models import Organisation, User
 from accounts.services import SYSTEM_ACTOR
@@ -24,6 +25,7 @@ from marketplace.ledger.models import Entry, Wallet
 from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Finding, FindingState, Run, RunKind
 from portal.kernel.clock import utc_now
+from portal.ops.records import link_reference
 from tests.billing.money_back import approve, ask, buy, send, settle, spend
 from tests.billing.processors import (
     Processor,
@@ -151,9 +153,15 @@ def test_a_payment_that_we_know_nothing_of(
     run(1, after=timedelta(hours=3))
 
     [(kind, detail)] = told()
-    assert (kind, detail["provider_took"], detail["provider_keeps"]) == ("payment", "9500", "9000")
-    assert detail["we_know_of"] is None
+    assert (kind, detail["provider_took_minor"], detail["provider_keeps_minor"]) == (
+        "payment",
+        "9500",
+        "9000",
+    )
+    assert detail["booked_minor"] is None
     finding = Finding.objects.get(check_number=18)
+    lines = f"{reverse('admin:billing_moneymovement_changelist')}?q={finding.subject.split(':')[2]}"
+    assert link_reference(finding.subject) == lines
     services.resolve_finding(
         finding=finding, note="Given back.", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
     )
@@ -184,7 +192,11 @@ def test_a_payment_of_another_amount_than_was_booked(
     run()
 
     [(kind, detail)] = told()
-    assert (kind, detail["provider_took"], detail["we_know_of"]) == ("payment", "9500", "9400")
+    assert (kind, detail["provider_took_minor"], detail["booked_minor"]) == (
+        "payment",
+        "9500",
+        "9400",
+    )
     assert detail["order_id"] == order.public_id
 
 
@@ -197,7 +209,11 @@ def test_a_payment_in_another_currency_than_was_booked(
     run()
 
     [(kind, detail)] = told()
-    assert (kind, detail["provider_currency"], detail["our_currency"]) == ("payment", "USD", "EUR")
+    assert (kind, detail["provider_currency"], detail["booked_currency"]) == (
+        "payment",
+        "USD",
+        "EUR",
+    )
 
 
 def test_a_purchase_that_the_provider_never_saw(
@@ -210,7 +226,11 @@ def test_a_purchase_that_the_provider_never_saw(
     run()
 
     [(kind, detail)] = told()
-    assert (kind, detail["provider_took"], detail["order_id"]) == ("payment", "0", order.public_id)
+    assert (kind, detail["provider_took_minor"], detail["order_id"]) == (
+        "payment",
+        "0",
+        order.public_id,
+    )
     [finding] = Finding.objects.filter(check_number=18)
     assert finding.at_stake_millitokens == 95 * MILLION
     assert finding.wallet == Wallet.objects.get(owner_key=acme.public_id)
@@ -226,7 +246,7 @@ def test_a_refund_that_the_provider_never_made(
     run()
 
     [(kind, detail)] = told()
-    assert (kind, detail["provider_moved"], detail["we_expect"]) == ("reversal", "0", "-5")
+    assert (kind, detail["provider_moved_minor"], detail["booked_minor"]) == ("reversal", "0", "-5")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +268,7 @@ def test_a_refund_that_we_say_otherwise(acme: Organisation, pack: Pack, change: 
     run(1)
 
     [(kind, detail)] = told(FindingState.SUSPECTED)
-    assert (kind, detail["provider_moved"]) == ("reversal", "-950")
+    assert (kind, detail["provider_moved_minor"]) == ("reversal", "-950")
     assert detail["order_id"] == order.public_id
 
 
@@ -261,7 +281,11 @@ def test_a_dispute_that_we_believe_won(acme: Organisation, pack: Pack) -> None:
     run(1)
 
     [(kind, detail)] = told(FindingState.SUSPECTED)
-    assert (kind, detail["provider_moved"], detail["we_expect"]) == ("reversal", "-9500", "0")
+    assert (kind, detail["provider_moved_minor"], detail["booked_minor"]) == (
+        "reversal",
+        "-9500",
+        "0",
+    )
 
 
 def test_a_refund_that_nobody_told_us_about_mends_itself(
@@ -290,7 +314,11 @@ def test_a_line_of_no_payment_is_told_and_the_operators_own_are_not(
     run()
 
     [(kind, detail)] = told()
-    assert (kind, detail["provider_moved"], detail["source_id"]) == ("movement", "-300", "tr_1")
+    assert (kind, detail["provider_moved_minor"], detail["source_id"]) == (
+        "movement",
+        "-300",
+        "tr_1",
+    )
     assert set(MoneyMovement.objects.values_list("kind", flat=True)) == {"own", "other"}
 
 

@@ -42,9 +42,10 @@ HAVING MAX(m.created_at) <= c.read_until
 _CHARGED_OTHERWISE = f"""
 SELECT 'payment:' || p.provider || ':' || p.payment_id AS subject,
        COALESCE(o.tariff_millitokens, s.suspense_millitokens, 0) AS at_stake, NULL AS wallet_id,
-       p.taken AS provider_took, p.net AS provider_keeps, p.currency AS provider_currency,
-       COALESCE(o.amount_minor, s.amount_minor) AS we_know_of,
-       COALESCE(o.currency, s.currency) AS our_currency, o.public_id AS order_id
+       p.taken AS provider_took_minor, p.net AS provider_keeps_minor,
+       p.currency AS provider_currency,
+       COALESCE(o.amount_minor, s.amount_minor) AS booked_minor,
+       COALESCE(o.currency, s.currency) AS booked_currency, o.public_id AS order_id
 FROM ({_PAYMENTS}) AS p
 LEFT JOIN billing_order o ON o.provider = p.provider AND o.provider_payment_id = p.payment_id
      AND o.paid_at IS NOT NULL
@@ -61,8 +62,8 @@ WHERE (CASE WHEN o.id IS NULL AND s.id IS NULL THEN p.net <> 0
 # Booked here; the provider's books have no such payment.
 _NEVER_CHARGED = f"""
 SELECT 'payment:' || b.provider || ':' || b.payment_id AS subject, b.at_stake, b.wallet_id,
-       b.amount_minor AS we_know_of, b.currency AS our_currency, b.order_id,
-       '0' AS provider_took
+       b.amount_minor AS booked_minor, b.currency AS booked_currency, b.order_id,
+       '0' AS provider_took_minor
 FROM (SELECT o.provider, o.provider_payment_id AS payment_id, o.tariff_millitokens AS at_stake,
              l.wallet_id, o.amount_minor, o.currency, o.public_id AS order_id,
              o.paid_at AS booked_at
@@ -102,8 +103,9 @@ FROM billing_dispute d JOIN billing_order o ON o.id = d.order_id
 _GONE_BACK_OTHERWISE = f"""
 SELECT 'reversal:' || o.provider || ':' || b.source_id AS subject,
        {_OF_SHARE.format(minor="ABS(COALESCE(v.moved, 0) - b.expected)")} AS at_stake,
-       NULL AS wallet_id, COALESCE(v.moved, 0) AS provider_moved, v.currency AS provider_currency,
-       b.expected AS we_expect, o.currency AS our_currency, b.state, o.public_id AS order_id
+       NULL AS wallet_id, COALESCE(v.moved, 0) AS provider_moved_minor,
+       v.currency AS provider_currency,
+       b.expected AS booked_minor, o.currency AS booked_currency, b.state, o.public_id AS order_id
 FROM ({_BOOKED_BACK}) AS b JOIN billing_order o ON o.id = b.order_pk
 JOIN billing_movementcursor c ON c.provider = o.provider
 LEFT JOIN ({_MOVED_BACK}) AS v ON v.provider = o.provider AND v.source_id = b.source_id
@@ -117,7 +119,7 @@ WHERE b.first_seen_at > c.read_from AND b.changed_at <= c.read_until
 _GONE_BACK_UNSEEN = f"""
 SELECT 'reversal:' || v.provider || ':' || v.source_id AS subject,
        {_OF_SHARE.format(minor="ABS(v.moved)")} AS at_stake, NULL AS wallet_id,
-       v.moved AS provider_moved, v.currency AS provider_currency, 0 AS we_expect,
+       v.moved AS provider_moved_minor, v.currency AS provider_currency, 0 AS booked_minor,
        o.public_id AS order_id
 FROM ({_MOVED_BACK}) AS v JOIN billing_movementcursor c ON c.provider = v.provider
 JOIN billing_order o ON o.provider = v.provider AND o.provider_payment_id = v.payment_id
@@ -133,7 +135,8 @@ WHERE v.last_at <= c.read_until AND v.moved <> 0
 # Neither of a payment nor of the operator's own dealings with its provider.
 _UNKNOWN_KIND = f"""
 SELECT 'movement:' || m.provider || ':' || m.movement_id AS subject, 0 AS at_stake,
-       NULL AS wallet_id, m.gross_minor AS provider_moved, m.account_currency AS provider_currency,
+       NULL AS wallet_id, m.gross_minor AS provider_moved_minor,
+       m.account_currency AS provider_currency,
        m.source_id
 FROM billing_moneymovement m
 WHERE (m.kind = 'other' OR (m.kind <> 'own' AND m.payment_id = ''))
