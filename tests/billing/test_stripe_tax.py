@@ -29,10 +29,10 @@ def test_the_tax_is_known_when_it_is_paid(
 ) -> None:
     client = signed_in(ada)
     review = client.get(f"/o/{acme.slug}/buy/?pack=team").content.decode()
-    assert "included; the payment page shows how much" in review
+    assert "Included; the payment page shows how much" in review
     order, session_id = stand_before_pay_page(acme, team_pack)
     page = f"/o/{acme.slug}/orders/{order.public_id}/"
-    assert "known when it is paid" in client.get(page).content.decode()
+    assert "Known when it is paid" in client.get(page).content.decode()
 
     deliver(taxed, *taxed.pay(session_id))
 
