@@ -16,7 +16,17 @@ AREA_PREFIXES = {
     "keys": ("api_key.",),
     "team": ("member.", "invitation."),
     "organisation": ("organisation.", "trial."),
-    "orders": ("order.", "refund.", "pack.", "voucher.", "purchase.", "debt.", "fapiao."),
+    "orders": (
+        "order.",
+        "refund.",
+        "pack.",
+        "voucher.",
+        "purchase.",
+        "debt.",
+        "fapiao.",
+        "top_up.",
+        "card.",
+    ),
     "services": ("service.", "provider.", "review.", "price.", "grant."),
 }
 AREAS = {
@@ -71,6 +81,10 @@ ACTIONS = {
     "fapiao.red_lettered": _("Red-letter fapiao issued"),
     "debt.paid": _("Debt paid by transfer"),
     "debt.forgiven": _("Debt forgiven"),
+    "top_up.agreed": _("Automatic top-up agreed to"),
+    "top_up.ended": _("Automatic top-up ended"),
+    "card.saved": _("Card saved"),
+    "card.removed": _("Card removed"),
     "provider.created": _("Provider profile created"),
     "provider.updated": _("Provider profile changed"),
     "provider.commission_changed": _("Commission changed"),
@@ -119,6 +133,9 @@ FIELDS = {
     "amount_minor": _("amount"),
     "currency": _("currency"),
     "quantity": _("quantity"),
+    "threshold_millitokens": _("when fewer tokens are free"),
+    "cap_minor": _("most in one month"),
+    "reason": _("reason"),
     "invoice": _("invoice"),
     "credit_note": _("credit note"),
     # Invoices were called so in the log once.
@@ -144,6 +161,13 @@ VALUES: dict[str, Mapping[str, Any]] = {
     "kind": dict(KeyKind.choices),
     "scopes": SCOPES,
     "cap_period": dict(CapPeriod.choices),
+    "reason": {
+        "replaced": _("replaced by another agreement"),
+        "switched_off": _("switched off"),
+        "card_removed": _("the card was removed"),
+        "offer_changed": _("the price or the terms of the pack changed"),
+        "failures": _("three payments in a row failed"),
+    },
     "status": {
         "draft": _("Draft"),
         "pending": _("Waiting for payment"),
@@ -194,11 +218,11 @@ def actor_label(event: AuditEvent) -> str:
 def _readable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Amounts as people write them: stored are whole millitokens and cents."""
     readable = dict(values)
-    currency, amount = values.get("currency"), values.get("amount_minor")
-    if isinstance(amount, int) and isinstance(currency, str):
-        readable["amount_minor"] = quantities.format_money(amount, currency, get_language() or "en")
-        del readable["currency"]
+    currency = values.get("currency")
     for name, value in values.items():
+        if name.endswith("_minor") and isinstance(value, int) and isinstance(currency, str):
+            readable[name] = quantities.format_money(value, currency, get_language() or "en")
+            readable.pop("currency", None)
         if name.endswith("_millitokens") and isinstance(value, int):
             readable[name] = quantities.format_tokens_exact(value)
     return readable

@@ -8,7 +8,9 @@ Params by kind (amounts are integers: millitokens, or minor units of ``currency`
 - ``order_paid``: ``order``, ``pack``, ``millitokens``, ``amount_minor``, ``currency``
 - ``order_failed``: ``order``, ``pack``, ``amount_minor``, ``currency``
 - ``top_up_paid``: ``order``, ``millitokens``, ``amount_minor``, ``currency``
-- ``top_up_failed``: ``order``, ``amount_minor``, ``currency``
+- ``top_up_failed``: ``amount_minor``, ``currency`` and ``outcome``: with ``order`` it is
+  ``declined`` or ``authenticate`` (the bank asks for the card's holder), without it ``cap`` (the
+  amount is the most in one month), ``failures`` or ``offer_changed`` (it is off)
 - ``refund_decided``: ``order``, ``pack``, ``amount_minor``, ``currency``, and as ``outcome``
   ``approved``, ``declined`` or ``failed`` (the payment provider will never send it)
 - ``purchase_asked``: ``request``, ``pack``, ``quantity``, ``amount_minor``, ``currency``,
@@ -116,13 +118,57 @@ def _top_up_paid(notice: Notice) -> NoticeWords:
 
 
 def _top_up_failed(notice: Notice) -> NoticeWords:
+    amount = {"amount": _money(notice)}
+    page = _url(notice, "billing:top_up")
+    match notice.params["outcome"]:
+        case "authenticate":
+            return NoticeWords(
+                gettext("Your bank wants you to confirm a payment of %(amount)s") % amount,
+                gettext(
+                    "The automatic top-up could not charge the saved card without you. Nothing was"
+                    " charged, and nothing else will be until you have paid or a day has passed."
+                ),
+                _order_url(notice),
+                gettext("Pay on the order's page"),
+                _order_url(notice),
+            )
+        case "cap":
+            return NoticeWords(
+                gettext("Automatic top-up has reached your limit for this month"),
+                gettext(
+                    "Another top-up would pass %(amount)s. Nothing more is bought by itself until"
+                    " next month; when no tokens are left, calls are refused."
+                )
+                % amount,
+                page,
+                *_buy(notice),
+            )
+        case "failures":
+            return NoticeWords(
+                gettext("Automatic top-up is off: three payments in a row failed"),
+                gettext("Nothing is bought by itself any more. Check the card and agree anew."),
+                page,
+                *_buy(notice),
+            )
+        case "offer_changed":
+            return NoticeWords(
+                gettext("Automatic top-up is off: the price or the terms changed"),
+                gettext(
+                    "You had agreed to %(amount)s. Nothing was charged and nothing will be until"
+                    " you agree anew."
+                )
+                % amount,
+                page,
+                gettext("See the new terms"),
+                page,
+            )
     return NoticeWords(
         gettext("The automatic top-up could not be paid"),
         gettext(
             "%(amount)s could not be collected, so no tokens were added. Buy tokens by hand or"
             " check how you pay."
         )
-        % {"amount": _money(notice)},
+        % amount,
         _order_url(notice),
         *_buy(notice),
     )

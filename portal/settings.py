@@ -327,6 +327,7 @@ CELERY_BEAT_SCHEDULE = {
     "deliver-sandbox-events": {"task": "billing.deliver_sandbox_events", "schedule": 20.0},
     "drive-inbox": {"task": "billing.drive_inbox", "schedule": 60.0},
     "sweep-orders": {"task": "billing.sweep_orders", "schedule": 60.0},
+    "run-top-ups": {"task": "billing.run_top_ups", "schedule": 60.0},
     "mail-documents": {"task": "billing.mail_documents", "schedule": 60.0},
     "watch-balances": {
         "task": "web.watch_balances",

@@ -23,12 +23,15 @@ from marketplace.billing.models import (
     PurchaseRequest,
     Refund,
     RefundRequest,
+    SandboxCard,
     SandboxDispute,
     SandboxEvent,
     SandboxMovement,
     SandboxRefund,
     SandboxSession,
+    SavedCard,
     StrayPayment,
+    TopUpRule,
     Voucher,
     VoucherBatch,
     VoucherRedemption,
@@ -225,6 +228,31 @@ class SandboxMovementAdmin(ViewOnlyAdmin):
     list_display = ("movement_id", "session", "kind", "amount_minor", "created_at")
     list_filter = ("kind",)
     list_select_related = ("session",)
+
+
+@admin.register(SandboxCard)
+class SandboxCardAdmin(ViewOnlyAdmin):
+    list_display = ("card_id", "visit_id", "state", "created_at")
+    list_filter = ("state",)
+
+
+@admin.register(SavedCard)
+class SavedCardAdmin(ViewOnlyAdmin):
+    list_display = ("public_id", "organisation", "provider", "label", "saved_at", "removed_at")
+    list_filter = ("provider",)
+    list_select_related = ("organisation",)
+    search_fields = ("public_id", "organisation__name")
+
+
+@admin.register(TopUpRule)
+class TopUpRuleAdmin(ViewOnlyAdmin):
+    list_display = (
+        "public_id", "organisation", "pack", "amount_minor", "cap_minor", "currency", "agreed_at",
+        "ended_at", "end_reason",
+    )  # fmt: skip
+    list_filter = ("end_reason",)
+    list_select_related = ("organisation", "pack")
+    search_fields = ("public_id", "organisation__name")
 
 
 @admin.register(DocumentCounter)

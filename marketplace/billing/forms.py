@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace.billing.models import FapiaoKind
 from marketplace.billing.offers import MAX_QUANTITY
+from marketplace.billing.sandbox.cards import LAST4_BY_STATE
 from marketplace.billing.sandbox.processor import MAX_DELAY
 from marketplace.billing.selectors import FORM_KEY_PREFIX
 from marketplace.catalog.selectors import CallableService
@@ -210,6 +211,12 @@ class SandboxForm(forms.Form):
         super().__init__(*args, **kwargs)
         if self.is_bound and self.data.get("action") != "delay":
             self.fields["seconds"].required = False
+
+
+class SandboxCardForm(forms.Form):
+    """The cards that the sandbox offers; "" is to leave without one."""
+
+    card = forms.ChoiceField(choices=[(value, "") for value in LAST4_BY_STATE], required=False)
 
 
 class VoucherForm(forms.Form):

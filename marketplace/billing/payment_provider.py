@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace.billing.money_back import ReversingProvider
 from marketplace.billing.money_moved import AccountedProvider
+from marketplace.billing.saved_cards import SavingProvider
 from portal.kernel.errors import DomainError, NotFound, Rejected
 
 
@@ -50,6 +51,12 @@ class SessionUnknown(NotFound):
     """The provider knows no such session or payment."""
 
     code = "session_unknown"
+
+
+class NoPayment(SessionUnknown):
+    """A visit that only saves a card: nothing is ever paid by it."""
+
+    code = "no_payment"
 
 
 class EventRefused(Rejected):
@@ -125,7 +132,8 @@ class PaymentSession:
     """A session as the provider knows it now. ``failure_code`` is "" or e.g. "card_declined".
 
     ``tax_minor`` is the part of the amount that the provider found to be tax; None where it was not
-    asked, or does not know yet.
+    asked, or does not know yet. A charge of a saved card has no session: there ``session_id`` is
+    the payment's id too.
     """
 
     session_id: str
@@ -169,7 +177,7 @@ class PaymentEvent:
         return self.type in _KNOWN_EVENTS
 
 
-class PaymentProvider(ReversingProvider, AccountedProvider, Protocol):
+class PaymentProvider(ReversingProvider, AccountedProvider, SavingProvider, Protocol):
     """One processor account. ``livemode`` is what all its sessions and events must say."""
 
     name: str

@@ -105,6 +105,15 @@ def get_order(*, organisation: Organisation, public_id: str) -> Order:
     return order
 
 
+def find_top_ups(references: Iterable[str]) -> set[str]:
+    """Of these references of the ledger those that automatic top-ups caused."""
+    named = [one.removeprefix("order:") for one in references if one.startswith("order:")]
+    if not named:
+        return set()
+    found = Order.objects.filter(public_id__in=named, top_up__isnull=False)
+    return {order.reference for order in found.only("public_id")}
+
+
 def list_surplus_payments(*, order: Order) -> QuerySet[StrayPayment]:
     """Payments of an order that had been paid already: they added no tokens."""
     return StrayPayment.objects.filter(order=order, kind=StrayKind.SURPLUS).order_by("id")

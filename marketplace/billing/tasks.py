@@ -27,6 +27,11 @@ def sweep_orders() -> None:
     services.sweep_orders(now=utc_now())
 
 
+@shared_task(name="billing.run_top_ups")
+def run_top_ups() -> None:
+    services.run_due_top_ups(now=utc_now())
+
+
 @shared_task(name="billing.mail_documents")
 def mail_documents() -> None:
     services.mail_due_documents(now=utc_now())

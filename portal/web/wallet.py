@@ -1,5 +1,6 @@
 """The wallet: what is there, in which order it burns, and every entry that moved it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ class Movement:
     signed_millitokens: int
     url: str
     receiver: str  # in words, where one call has two receivers
+    by_itself: bool  # bought by an automatic top-up
 
 
 @require_safe
@@ -91,10 +93,12 @@ def _list_movements(
     page = list((entries.filter(wallet_seq__lt=before) if before else entries)[: PAGE_SIZE + 1])
     shown = page[:PAGE_SIZE]
     older_url = _url(request, shown[-1].wallet_seq or 0) if len(page) > PAGE_SIZE else ""
-    return [_as_movement(request, entry) for entry in shown], newer_url, older_url
+    top_ups = billing.find_top_ups(entry.transaction.reference for entry in shown)
+    movements = [_as_movement(request, entry, top_ups) for entry in shown]
+    return movements, newer_url, older_url
 
 
-def _as_movement(request: OrganisationRequest, entry: Entry) -> Movement:
+def _as_movement(request: OrganisationRequest, entry: Entry, top_ups: Collection[str]) -> Movement:
     assert entry.wallet is not None
     comes_in = entry.credit_account_id == entry.wallet.account_id
     kind, _colon, public_id = entry.transaction.reference.partition(":")
@@ -104,7 +108,8 @@ def _as_movement(request: OrganisationRequest, entry: Entry) -> Movement:
         url = reverse(name, kwargs={"organisation": request.organisation.slug, argument: public_id})
     amount = entry.amount_millitokens if comes_in else -entry.amount_millitokens
     receiver = str(_RECEIVERS.get(entry.credit_account.kind, ""))
-    return Movement(entry, amount, url, receiver)
+    by_itself = entry.transaction.reference in top_ups
+    return Movement(entry, amount, url, receiver, by_itself)
 
 
 def _url(request: OrganisationRequest, before: int) -> str:

@@ -148,7 +148,7 @@ EVERYTHING = {
         "expires_at": "2026-12-01T23:30:00+00:00",
     },
     NoticeKind.TOP_UP_PAID: ORDER,
-    NoticeKind.TOP_UP_FAILED: ORDER,
+    NoticeKind.TOP_UP_FAILED: {**ORDER, "outcome": "authenticate"},
     NoticeKind.ORDER_PAID: ORDER,
     NoticeKind.ORDER_FAILED: ORDER,
     NoticeKind.REFUND_DECIDED: {**ORDER, "outcome": "approved"},

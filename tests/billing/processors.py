@@ -12,9 +12,9 @@ from django.test import Client
 
 from accounts.models import Organisation
 from marketplace.billing import services
-from marketplace.billing.models import Order, Pack, SandboxEvent, SandboxSession
+from marketplace.billing.models import Order, Pack, SandboxCard, SandboxEvent, SandboxSession
+from marketplace.billing.sandbox import cards, reversing
 from marketplace.billing.sandbox import processor as sandbox
-from marketplace.billing.sandbox import reversing
 from portal.kernel.clock import utc_now
 from tests.billing import shop
 from tests.fakes.stripe_server import FakeStripe
@@ -65,6 +65,18 @@ class Processor(Protocol):
     def end_dispute(self, session_id: str, *, won: bool) -> list[Any]: ...
 
     def fail_refund(self, refund_id: str) -> list[Any]: ...
+
+    def save_card(self, visit_id: str, behaviour: str) -> None:
+        """On the hosted page: "good", "declines" or "asks_holder"."""
+        ...
+
+    def change_card(self, behaviour: str) -> None:
+        """All saved cards behave so from now on."""
+        ...
+
+    def count_charged(self) -> int:
+        """Minor units of all payments that succeeded."""
+        ...
 
     def forget_events(self) -> None:
         """Neither sent nor listed."""
@@ -123,6 +135,16 @@ class SandboxProcessor:
         reversing.fail_refund(refund_id=refund_id, now=utc_now())
         return self._newest()
 
+    def save_card(self, visit_id: str, behaviour: str) -> None:
+        assert cards.choose(visit_id=visit_id, state=behaviour)
+
+    def change_card(self, behaviour: str) -> None:
+        assert SandboxCard.objects.update(state=behaviour)
+
+    def count_charged(self) -> int:
+        paid = SandboxSession.objects.filter(payment_state="paid")
+        return sum(paid.values_list("amount_minor", flat=True))
+
     def forget_events(self) -> None:
         SandboxEvent.objects.all().delete()
 
@@ -171,6 +193,16 @@ class StripeProcessor:
 
     def count_sessions(self) -> int:
         return len(self.fake.account.sessions)
+
+    def save_card(self, visit_id: str, behaviour: str) -> None:
+        assert self.fake.account.cards.save(visit_id, behaviour)
+
+    def change_card(self, behaviour: str) -> None:
+        for card in self.fake.account.cards.behaviour:
+            self.fake.account.cards.behaviour[card] = behaviour
+
+    def count_charged(self) -> int:
+        return sum(one["amount_received"] for one in self.fake.account.payments.values())
 
     def forget_events(self) -> None:
         self.fake.account.events.clear()

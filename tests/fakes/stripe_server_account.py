@@ -13,6 +13,7 @@ from stripe.params import PaymentIntentCreateParams
 from stripe.params.checkout import SessionCreateParams
 
 from tests.fakes.stripe_server_balance import Balance
+from tests.fakes.stripe_server_cards import Cards
 from tests.fakes.stripe_server_money_back import MoneyBack, Refusal, make_token
 from tests.fakes.stripe_server_setup import Setup
 
@@ -33,6 +34,7 @@ class StripeAccount:
         self.balance = Balance()
         self.money_back = MoneyBack(self)
         self.setup = Setup()
+        self.cards = Cards(self)
         self._payment_data: dict[str, dict[str, Any]] = {}
         self.lock = threading.RLock()
 
@@ -44,7 +46,7 @@ class StripeAccount:
                 return []
             payment = self._begin_payment(session_id)
             self.sessions[session_id] |= {"status": "complete", "payment_status": "paid"}
-            self._receive(payment)
+            self.receive(payment)
             return [
                 self.note("payment_intent.succeeded", payment),
                 self.note("checkout.session.completed", self.sessions[session_id]),
@@ -64,7 +66,7 @@ class StripeAccount:
         with self.lock:
             session = self.sessions[session_id]
             payment = self.payments[session["payment_intent"]]
-            self._receive(payment)
+            self.receive(payment)
             session["payment_status"] = "paid"
             return [
                 self.note("payment_intent.succeeded", payment),
@@ -95,8 +97,8 @@ class StripeAccount:
         """Paid at once by a card of Stripe's tests, one of which its bank disputes."""
         if not asked.get("confirm") or "payment_method" not in asked:
             raise Refusal("parameter_missing", "payment_method")
-        payment = self._make_payment(asked["amount"], asked["currency"], asked.get("metadata", {}))
-        self._receive(payment)
+        payment = self.make_payment(asked["amount"], asked["currency"], asked.get("metadata", {}))
+        self.receive(payment)
         self.note("payment_intent.succeeded", payment)
         if asked["payment_method"] == "pm_card_createDispute":
             self.money_back.dispute_payment(payment["id"])
@@ -104,6 +106,8 @@ class StripeAccount:
 
     # --- The API ------------------------------------------------------------------------------
     def create_session(self, asked: SessionCreateParams) -> dict[str, Any]:
+        if asked.get("mode") == "setup":
+            return self.cards.create_visit(asked)
         if asked.get("mode") != "payment" or not asked.get("line_items"):
             raise Refusal("parameter_missing", "line_items")
         [item] = asked["line_items"]
@@ -192,7 +196,7 @@ class StripeAccount:
         session = self.sessions[session_id]
         if session["payment_intent"] is None:
             data = self._payment_data[session_id]
-            payment = self._make_payment(
+            payment = self.make_payment(
                 session["amount_total"], session["currency"], data.get("metadata", {})
             )
             payment["description"] = data.get("description")
@@ -216,7 +220,7 @@ class StripeAccount:
             session["automatic_tax"]["status"] = "complete"
             session["total_details"]["amount_tax"] = session["amount_total"] * 19 // 119
 
-    def _make_payment(self, amount: int, currency: str, metadata: Any) -> dict[str, Any]:
+    def make_payment(self, amount: int, currency: str, metadata: Any) -> dict[str, Any]:
         payment = {
             "id": f"pi_{make_token(24)}",
             "object": "payment_intent",
@@ -228,11 +232,13 @@ class StripeAccount:
             "last_payment_error": None,
             "metadata": metadata,
             "description": None,
+            "created": int(time.time()),
         }
         self.payments[payment["id"]] = payment
         return payment
 
-    def _receive(self, payment: dict[str, Any]) -> None:
+    def receive(self, payment: dict[str, Any]) -> None:
+        """The money is there, and so is a line of the balance."""
         payment |= {"status": "succeeded", "amount_received": payment["amount"]}
         self.balance.note_charge(self.money_back.show_charge(payment["id"]))
 

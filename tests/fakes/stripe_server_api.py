@@ -9,10 +9,15 @@ from typing import Any
 from stripe.params import (
     BalanceTransactionListParams,
     ChargeListParams,
+    CustomerCreateParams,
     DisputeListParams,
     EventListParams,
+    PaymentIntentCancelParams,
     PaymentIntentCreateParams,
+    PaymentIntentListParams,
+    PaymentIntentRetrieveParams,
     PaymentMethodConfigurationListParams,
+    PaymentMethodDetachParams,
     RefundCreateParams,
     RefundListParams,
     WebhookEndpointListParams,
@@ -26,6 +31,7 @@ from stripe.params.checkout import (
 
 from tests.fakes import stripe_server_balance
 from tests.fakes.stripe_server_account import StripeAccount
+from tests.fakes.stripe_server_cards import CardRefusal
 from tests.fakes.stripe_server_money_back import Refusal
 from tests.fakes.stripe_server_schema import WrongParameter, require_parameters
 
@@ -118,7 +124,10 @@ class StripeApi:
         except WrongParameter as wrong:
             return refuse(400, "invalid_request_error", code="parameter_unknown", param=str(wrong))
         except Refusal as refusal:
-            return Answer(refusal.status, {"error": refusal.error})
+            begun = isinstance(refusal, CardRefusal)
+            if begun and fault is Fault.ERROR_500_AFTER:
+                return failed
+            return Answer(refusal.status, {"error": refusal.error}, kept=begun)
         if fault is Fault.ERROR_500_AFTER:
             return failed
         # A copy: what was said stays said, whatever happens to the session meanwhile.
@@ -143,7 +152,27 @@ class StripeApi:
                 return self._show(self.account.expire_session(session_id), asked)
             case "POST", ["payment_intents"]:
                 asked = require_parameters(request.params, PaymentIntentCreateParams)
+                if asked.get("off_session"):
+                    return self.account.cards.charge(asked)
                 return self.account.create_payment(asked)
+            case "POST", ["customers"]:
+                return self.account.cards.create_customer(
+                    require_parameters(request.params, CustomerCreateParams)
+                )
+            case "POST", ["payment_methods", method_id, "detach"]:
+                require_parameters(request.params, PaymentMethodDetachParams)
+                return self.account.cards.detach(method_id)
+            case "POST", ["payment_intents", payment_id, "cancel"]:
+                require_parameters(request.params, PaymentIntentCancelParams)
+                return self.account.cards.cancel_payment(payment_id)
+            case "GET", ["payment_intents"]:
+                asked = require_parameters(request.params, PaymentIntentListParams)
+                found = self.account.cards.list_payments(asked.get("customer"))
+                found = [one for one in found if _fits(one, asked)]
+                return self._page(request.path, found, asked)
+            case "GET", ["payment_intents", payment_id]:
+                require_parameters(request.params, PaymentIntentRetrieveParams)
+                return self.account.cards.get_payment(payment_id)
             case "POST", ["refunds"]:
                 asked = require_parameters(request.params, RefundCreateParams)
                 return self.account.money_back.create_refund(asked)
@@ -184,6 +213,8 @@ class StripeApi:
         raise Refusal("", status=404, message=f"Unrecognized request URL {request.path}")
 
     def _show(self, session: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+        if session["mode"] == "setup":
+            return self.account.cards.show_visit(session, asked.get("expand", []))
         payment = session["payment_intent"]
         if payment is None or "payment_intent" not in asked.get("expand", []):
             return session

@@ -25,7 +25,7 @@ class Refusal(Exception):
     def __init__(self, code: str, param: str = "", *, status: int = 400, message: str = "") -> None:
         super().__init__(code)
         self.status = status
-        self.error = {
+        self.error: dict[str, Any] = {
             "type": "invalid_request_error",
             "code": code,
             "param": param,

@@ -109,10 +109,12 @@ def _read_object(value: Any, kind: Any, path: str) -> dict[str, Any]:
 
 
 def _read_any_of(value: Any, kinds: tuple[Any, ...], path: str) -> Any:
-    """Where literals are listed beside ``str``, only they count."""
-    literals = [kind for kind in kinds if get_origin(kind) is Literal]
+    """Where literals are listed beside ``str``, no other text counts."""
+    has_literals = any(get_origin(kind) is Literal for kind in kinds)
     problem = WrongParameter(path, "has no possible type")
-    for kind in literals if literals and str in kinds else kinds:
+    for kind in kinds:
+        if kind is str and has_literals:
+            continue
         try:
             return _read(value, kind, path)
         except WrongParameter as wrong:

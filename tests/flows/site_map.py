@@ -72,7 +72,7 @@ SITE_MAP: dict[str, Entry] = {
         account_reset_password_done account_reset_password_from_key
         account_reset_password_from_key_done account_email_verification_sent
         account_confirm_email account_verify
-        billing:sandbox_pay
+        billing:sandbox_pay billing:sandbox_card
         """,
     ),
     **_entries(Kind.ACTION, Caller.VISITOR, "set_language web:set_theme billing:inbox"),
@@ -121,7 +121,8 @@ SITE_MAP: dict[str, Entry] = {
         """
         web:proof billing:buy billing:orders billing:order billing:documents billing:document
         billing:fapiao billing:ask_fapiao
-        billing:refund billing:statements billing:statement billing:redeem_voucher partners:earnings
+        billing:refund billing:statements billing:statement billing:redeem_voucher billing:top_up
+        partners:earnings
         """,
     ),
     **_entries(
@@ -135,6 +136,7 @@ SITE_MAP: dict[str, Entry] = {
         """
         billing:pay billing:check billing:cancel billing:receipt billing:withdraw_refund
         billing:decline_purchase billing:withdraw_fapiao
+        billing:save_card billing:remove_card billing:top_up_off
         """,
     ),
     **_entries(

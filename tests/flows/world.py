@@ -16,6 +16,7 @@ from marketplace.billing.models import (
     PurchaseRequest,
     RefundRequest,
     SandboxSession,
+    TopUpRule,
 )
 from marketplace.billing.services import drive_inbox, receive_event
 from marketplace.catalog import services as catalog
@@ -23,8 +24,10 @@ from marketplace.catalog.models import AIModel, Provider, Service, ServiceReview
 from marketplace.metering.models import Call
 from portal.kernel.clock import utc_now
 from tests.billing.money_back import ask
+from tests.billing.processors import SandboxProcessor
 from tests.billing.purchases import ask_for
 from tests.billing.shop import open_order, pay, signed
+from tests.billing.top_ups import agree
 from tests.cast import make_key, make_member, make_organisation, make_person
 from tests.market import give_tokens, make_call
 from tests.partners.cast import PRICES, make_live_service
@@ -50,6 +53,7 @@ class Tenant:
     refund: RefundRequest  # of another order, undecided
     asked: PurchaseRequest  # by the member, undecided
     fapiao: Fapiao  # asked for
+    rule: TopUpRule  # with a saved card; enough tokens are left
     invitation: Invitation
     provider: Provider
     service: Service
@@ -75,6 +79,8 @@ class Tenant:
             "refund": self.refund.public_id,
             "asked": self.asked.public_id,
             "fapiao": self.fapiao.public_id,
+            "card": self.rule.card.public_id,
+            "visit": self.rule.card.visit_id or "",
             "month": f"{utc_now():%Y-%m}",
             "document": self.paid.documents.get().public_id,
             "session": self.paid.provider_session_id or ""
@@ -122,6 +128,7 @@ def make_tenant(name: str, *, pack: Pack, model: AIModel) -> Tenant:
             tax_id="91110000600037341L",
             email=billing.email,
         ),
+        rule=agree(organisation, pack, SandboxProcessor()),
         invitation=_invite(organisation, owner),
         provider=provider,
         service=service,

@@ -1,9 +1,10 @@
 """Packs, orders, attempts to pay, the inbox of payment events, strays, refunds, disputes,
-documents, fapiao, vouchers, the sandbox.
+documents, fapiao, vouchers, automatic top-up, the sandbox.
 
 Money is an integer in the currency's minor unit. Tokens are millitokens.
 """
 
+from marketplace.billing.models.attempts import Attempt, AttemptState
 from marketplace.billing.models.disputes import (
     UNDECIDED_STATES,
     WITHDRAWN_STATES,
@@ -28,8 +29,6 @@ from marketplace.billing.models.movements import MoneyMovement, MovementCursor, 
 from marketplace.billing.models.orders import (
     CREDITED_ORDER_STATUSES,
     OPEN_ORDER_STATUSES,
-    Attempt,
-    AttemptState,
     Order,
     OrderStatus,
 )
@@ -43,6 +42,7 @@ from marketplace.billing.models.refunds import (
     RequestState,
 )
 from marketplace.billing.models.sandbox import (
+    SandboxCard,
     SandboxDispute,
     SandboxEvent,
     SandboxMovement,
@@ -51,6 +51,7 @@ from marketplace.billing.models.sandbox import (
     SandboxState,
 )
 from marketplace.billing.models.strays import StrayKind, StrayPayment
+from marketplace.billing.models.top_ups import RuleEnd, SavedCard, TopUpRule
 from marketplace.billing.models.vouchers import Voucher, VoucherBatch, VoucherRedemption
 
 __all__ = [
@@ -91,14 +92,18 @@ __all__ = [
     "RefundRequest",
     "RefundState",
     "RequestState",
+    "RuleEnd",
+    "SandboxCard",
     "SandboxDispute",
     "SandboxEvent",
     "SandboxMovement",
     "SandboxRefund",
     "SandboxSession",
     "SandboxState",
+    "SavedCard",
     "StrayKind",
     "StrayPayment",
+    "TopUpRule",
     "Voucher",
     "VoucherBatch",
     "VoucherRedemption",

@@ -1,4 +1,4 @@
-"""One purchase and the calls to the payment provider that it took."""
+"""One purchase: its life, and what was offered."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organisation, User
 from marketplace.billing.models.packs import Pack
+from marketplace.billing.models.top_ups import TopUpRule
 from portal.kernel.clock import utc_now
 from portal.kernel.public_ids import PublicIdField
 
@@ -39,6 +40,8 @@ CREDITED_ORDER_STATUSES = (
 )
 # The payment arrived, but is not the one that was ordered: staff decide, nothing is credited.
 MISMATCH = "mismatch"
+# The saved card could not be charged without its holder.
+HOLDER_NEEDED = "authentication_required"
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -107,6 +110,10 @@ class Order(models.Model):
     # When the provider was asked what stands here of its refunds and disputes.
     money_back_asked_at = models.DateTimeField(null=True, blank=True)
     purchase_reference = models.CharField(max_length=80, blank=True)
+    # The agreement that it was made by itself under; null for what a person ordered.
+    top_up = models.ForeignKey(
+        TopUpRule, on_delete=models.PROTECT, null=True, blank=True, related_name="orders"
+    )
     livemode = models.BooleanField()
     provider = models.CharField(max_length=20)  # "sandbox", "stripe"
     provider_session_id = models.CharField(max_length=120, null=True, unique=True)
@@ -134,6 +141,11 @@ class Order(models.Model):
                     )
                 ),
                 name="paid_order_has_time",
+            ),
+            models.UniqueConstraint(
+                fields=["organisation"],
+                condition=Q(top_up__isnull=False, status__in=["draft", "pending", "processing"]),
+                name="one_top_up_in_flight",
             ),
             models.CheckConstraint(condition=Q(quantity__gte=1), name="order_quantity_positive"),
             models.CheckConstraint(
@@ -213,47 +225,28 @@ class Order(models.Model):
         return self.failure_code == MISMATCH and not self.is_credited
 
     def may_be_paid(self, *, now: datetime) -> bool:
-        """Whether the buyer can be sent to the payment page (again)."""
-        payable = (OrderStatus.DRAFT, OrderStatus.PENDING, OrderStatus.FAILED)
-        return self.status in payable and not self.is_mismatched and now < self.expires_at
+        """Whether the buyer can be sent to the payment page (again).
 
+        A top-up only where the bank asked for its buyer, and never after it failed: by then the
+        next may be under way.
+        """
+        payable = {OrderStatus.DRAFT, OrderStatus.PENDING, OrderStatus.FAILED}
+        if self.top_up_id is not None:
+            payable -= {OrderStatus.FAILED}
+        return (
+            self.status in payable
+            and not self.is_mismatched
+            and not self.is_charging
+            and now < self.expires_at
+        )
 
-class AttemptState(models.TextChoices):
-    """How a create call went. At most one attempt of an order is started or created."""
+    @property
+    def needs_holder(self) -> bool:
+        """A top-up whose bank wants to ask the card's holder, who has not gone to pay yet."""
+        return self.status == OrderStatus.DRAFT and self.failure_code == HOLDER_NEEDED
 
-    STARTED = "started"  # sent or about to be; the outcome is unknown until it is sent again
-    CREATED = "created"  # the session exists
-    REFUSED = "refused"  # the provider said no, for good
-    CLOSED = "closed"  # the session is over without a payment
-
-
-class Attempt(models.Model):
-    """One create call to the payment provider, with its key and exact parameters."""
-
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="attempts")
-    number = models.PositiveSmallIntegerField()
-    idempotency_key = models.CharField(max_length=120, unique=True)
-    parameters = models.JSONField()
-    state = models.CharField(max_length=10, choices=AttemptState, default=AttemptState.STARTED)
-    session_id = models.CharField(max_length=120, blank=True)
-    # Stripe's carry a long fragment.
-    pay_url = models.URLField(blank=True, max_length=4000)
-    error = models.CharField(max_length=200, blank=True)
-    created_at = models.DateTimeField(default=utc_now)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["order", "number"], name="attempts_numbered"),
-            # Two live sessions of one order could both be paid.
-            models.UniqueConstraint(
-                fields=["order"],
-                condition=Q(state__in=["started", "created"]),
-                name="one_live_attempt_per_order",
-            ),
-            models.CheckConstraint(
-                condition=Q(state__in=AttemptState.values), name="attempt_state_known"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.order_id}/{self.number}"
+    @property
+    def is_charging(self) -> bool:
+        """Its saved card is being charged, so nobody needs to do anything."""
+        live = self.attempts.filter(state__in=["started", "created"], is_charge=True)
+        return self.top_up_id is not None and live.exists()

@@ -54,6 +54,31 @@ class SandboxSession(models.Model):
         return self.session_id
 
 
+class SandboxCard(models.Model):
+    """One visit to the sandbox's page for cards, and the card that was chosen there."""
+
+    visit_id = models.CharField(max_length=120, unique=True)
+    card_id = models.CharField(max_length=120, unique=True)
+    idempotency_key = models.CharField(max_length=120, unique=True)
+    customer_id = models.CharField(max_length=120)
+    # "open" until one of the cards was chosen: "good", "declines" or "asks_holder"; "forgotten".
+    state = models.CharField(max_length=20, default="open")
+    return_url = models.CharField(max_length=500)
+    cancel_url = models.CharField(max_length=500)
+    created_at = models.DateTimeField(default=utc_now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "good", "declines", "asks_holder", "forgotten"]),
+                name="sandbox_card_state_known",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.card_id
+
+
 class SandboxEvent(models.Model):
     """What happened to a session: kept for listing, and the intent to deliver it."""
 

@@ -9,6 +9,7 @@ from marketplace.billing.models import (
     DisputeState,
     MovementKind,
     RefundState,
+    SandboxCard,
     SandboxDispute,
     SandboxEvent,
     SandboxMovement,
@@ -30,7 +31,8 @@ from marketplace.billing.payment_provider import (
     SessionRequest,
     SessionState,
 )
-from marketplace.billing.sandbox import processor, reversing, signature
+from marketplace.billing.sandbox import cards, processor, reversing, signature
+from marketplace.billing.saved_cards import CardFacts, CardRequest, CardVisit, ChargeRequest
 from portal.kernel.clock import utc_now
 
 
@@ -89,6 +91,25 @@ class SandboxProvider:
 
     def list_movements(self, *, since: datetime) -> Sequence[ProviderMovement]:
         return [_as_movement(line) for line in processor.list_movements(since=since, now=utc_now())]
+
+    def create_customer(self, *, organisation_id: str, name: str, email: str) -> str:
+        return f"sbu_{organisation_id}"
+
+    def begin_card_visit(self, request: CardRequest, *, idempotency_key: str) -> CardVisit:
+        return _as_visit(
+            cards.begin_visit(request=request, idempotency_key=idempotency_key, now=utc_now())
+        )
+
+    def retrieve_card_visit(self, visit_id: str) -> CardVisit:
+        return _as_visit(cards.get_visit(visit_id))
+
+    def charge_card(self, request: ChargeRequest, *, idempotency_key: str) -> PaymentSession:
+        return _as_session(
+            cards.charge(request=request, idempotency_key=idempotency_key, now=utc_now())
+        )
+
+    def forget_card(self, card_id: str) -> None:
+        cards.forget(card_id=card_id)
 
     def list_events(self, *, since: datetime) -> Sequence[PaymentEvent]:
         return [_as_event(event) for event in processor.list_events(since=since, now=utc_now())]
@@ -161,6 +182,23 @@ def _as_session(session: SandboxSession) -> PaymentSession:
         metadata=session.metadata,
         pay_url=processor.get_pay_url(session),
         failure_code=session.failure_code,
+    )
+
+
+def _as_visit(visit: SandboxCard) -> CardVisit:
+    last4 = cards.LAST4_BY_STATE.get(visit.state)
+    facts = CardFacts(
+        card_id=visit.card_id,
+        brand="Visa",
+        last4=last4 or "",
+        expires_year=visit.created_at.year + 3,
+        expires_month=12,
+    )
+    return CardVisit(
+        visit_id=visit.visit_id,
+        page_url=cards.get_page_url(visit),
+        card=facts if last4 else None,
+        is_over=visit.state != "open",
     )
 
 

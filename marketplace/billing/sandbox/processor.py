@@ -195,7 +195,11 @@ def list_movements(*, since: datetime, now: datetime) -> list[SandboxMovement]:
 
 
 def get_pay_url(session: SandboxSession) -> str:
-    """On the host that the buyer came from: the sandbox lives on our own domain."""
-    origin = urlsplit(session.return_url)
     path = reverse("billing:sandbox_pay", kwargs={"session": session.session_id})
+    return on_site_of(session.return_url, path)
+
+
+def on_site_of(url: str, path: str) -> str:
+    """On the host that the buyer came from: the sandbox lives on our own domain."""
+    origin = urlsplit(url)
     return urlunsplit((origin.scheme, origin.netloc, path, "", ""))

@@ -1,5 +1,11 @@
 """Writes of the billing room, by topic: packs, checkout, settlement, strays, inbox, sweeping …"""
 
+from marketplace.billing.services.cards import (
+    CardSavedAlready,
+    begin_card_visit,
+    look_at_card_visits,
+    remove_card,
+)
 from marketplace.billing.services.checkout import (
     DebtOutstanding,
     IdempotencyKeyReused,
@@ -64,6 +70,16 @@ from marketplace.billing.services.reversing import (
 )
 from marketplace.billing.services.settlement import place_payment, settle_order
 from marketplace.billing.services.sweeping import SweepResult, sweep_orders
+from marketplace.billing.services.top_up_rules import (
+    ConsentChanged,
+    NoSavedCard,
+    TopUpTerms,
+    TopUpTermsRejected,
+    agree_to_top_up,
+    refuse_terms,
+    switch_off_top_up,
+)
+from marketplace.billing.services.top_ups import run_due_top_ups
 from marketplace.billing.services.vouchers import (
     VoucherBatchRejected,
     VoucherKeyReused,
@@ -79,6 +95,8 @@ __all__ = [
     "MAX_FAPIAO_ORDERS",
     "AccountUnread",
     "AnotherPersonNeeded",
+    "CardSavedAlready",
+    "ConsentChanged",
     "DebtOutstanding",
     "DisputedOrder",
     "FapiaoChanged",
@@ -89,6 +107,7 @@ __all__ = [
     "FormAlreadySent",
     "IdempotencyKeyReused",
     "MoneyBackMismatch",
+    "NoSavedCard",
     "OfferChanged",
     "OrderClosed",
     "PackRejected",
@@ -101,11 +120,15 @@ __all__ = [
     "SweepResult",
     "TooManyOpenOrders",
     "TooManyPurchaseRequests",
+    "TopUpTerms",
+    "TopUpTermsRejected",
     "UnknownPayment",
     "VoucherBatchRejected",
     "VoucherKeyReused",
     "VoucherRefused",
+    "agree_to_top_up",
     "approve_refund",
+    "begin_card_visit",
     "cancel_order",
     "create_pack",
     "create_vouchers",
@@ -122,6 +145,7 @@ __all__ = [
     "issue_credit_note",
     "issue_fapiao",
     "list_voucher_scopes",
+    "look_at_card_visits",
     "mail_due_documents",
     "make_voucher_key",
     "needs_two",
@@ -131,9 +155,12 @@ __all__ = [
     "receive_event",
     "record_red_letter",
     "redeem_voucher",
+    "refuse_terms",
+    "remove_card",
     "request_fapiao",
     "request_purchase",
     "request_refund",
+    "run_due_top_ups",
     "send_due_refunds",
     "send_refund",
     "settle_order",
@@ -141,6 +168,7 @@ __all__ = [
     "start_checkout",
     "sweep_orders",
     "sweep_reversals",
+    "switch_off_top_up",
     "withdraw_fapiao",
     "withdraw_purchase",
     "withdraw_refund",

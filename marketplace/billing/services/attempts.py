@@ -65,7 +65,8 @@ def begin_attempt(*, order_pk: int, now: datetime) -> Attempt | None:
             raise TooManyAttempts
         if number > 1:
             # A declined buyer gets the whole time again for another try.
-            order.expires_at = now + timedelta(minutes=settings.ORDER_MINUTES)
+            whole = now + timedelta(minutes=settings.ORDER_MINUTES)
+            order.expires_at = max(order.expires_at, whole)
             order.save(update_fields=["expires_at"])
         return Attempt.objects.create(
             order=order,
@@ -194,16 +195,10 @@ def _make_request(order: Order) -> SessionRequest:
         "billing:order",
         kwargs={"organisation": order.organisation.slug, "order": order.public_id},
     )
-    with translation.override(order.ordered_by.language):
-        description = gettext("%(pack)s × %(quantity)s, order %(order)s") % {
-            "pack": order.pack_name,
-            "quantity": order.quantity,
-            "order": order.public_id,
-        }
     return SessionRequest(
         amount_minor=order.amount_minor,
         currency=order.currency,
-        description=description,
+        description=describe_order(order),
         customer_email=order.organisation.billing_email or order.ordered_by.email,
         language=order.ordered_by.language,
         return_url=f"{settings.SITE_URL}{page}",
@@ -211,3 +206,13 @@ def _make_request(order: Order) -> SessionRequest:
         expires_at=order.expires_at.isoformat(),
         metadata={"order": order.public_id, "organisation": order.organisation.public_id},
     )
+
+
+def describe_order(order: Order) -> str:
+    """On the pay page and the account statement, in the language of who ordered."""
+    with translation.override(order.ordered_by.language):
+        return gettext("%(pack)s × %(quantity)s, order %(order)s") % {
+            "pack": order.pack_name,
+            "quantity": order.quantity,
+            "order": order.public_id,
+        }

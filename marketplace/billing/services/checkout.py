@@ -127,7 +127,7 @@ def start_checkout(
         provider=provider.name,
         created_at=now,
         expires_at=now + timedelta(minutes=settings.ORDER_MINUTES),
-        **_snapshot(offer),
+        **snapshot_of(offer),
     )
     with transaction.atomic(durable=True):
         asked = purchase_request and purchase_requests.lock_request(purchase_request)
@@ -192,7 +192,7 @@ def cancel_order(*, order: Order, actor: Actor, now: datetime) -> Order:
     Raises OrderClosed when it was paid meanwhile (it is then credited), when a payment is under
     way, or when it is already closed.
     """
-    if not order.is_open:
+    if not order.is_open or order.is_charging:
         raise OrderClosed
     closed = attempts.close_session(order=order)
     if closed.blocks:
@@ -243,7 +243,7 @@ def _hash_request(
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _snapshot(offer: Offer) -> dict[str, object]:
+def snapshot_of(offer: Offer) -> dict[str, object]:
     """What was offered, in the buyer's language: later changes of the pack don't touch it."""
     return {
         "pack": offer.pack,

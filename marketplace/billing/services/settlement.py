@@ -17,6 +17,7 @@ from accounts.services import SYSTEM_ACTOR
 from marketplace.billing.models import Attempt, AttemptState, Order, OrderStatus
 from marketplace.billing.models.orders import MISMATCH
 from marketplace.billing.payment_provider import (
+    NoPayment,
     PaymentProvider,
     PaymentSession,
     SessionState,
@@ -68,7 +69,10 @@ def place_payment(*, provider: str, object_id: str, final: bool = False, now: da
     order_id = _find_order_id(provider, object_id)
     if order_id is None:
         door = get_payment_provider(provider)
-        session = door.retrieve_session(object_id)
+        try:
+            session = door.retrieve_session(object_id)
+        except NoPayment:
+            return True
         order_id = session.metadata.get("order", "")
         if not Order.objects.filter(public_id=order_id, provider=provider).exists():
             if strays.is_known_stray(provider=provider, session=session):
@@ -209,7 +213,8 @@ def _note_mismatch(
 def _note_unpaid(order: Order, session: PaymentSession, *, now: datetime) -> None:
     """Follow the session as far as an unpaid one goes; a closed order stays as it was closed."""
     attempt = _find_attempt(order, session)
-    if attempt is None:
+    if attempt is None or (attempt.is_charge and attempt.state == AttemptState.STARTED):
+        # Why a charge came to nothing is told to who asks under its key.
         return
     if attempt.state == AttemptState.STARTED:
         attempts.note_session(order, attempt, session, state=AttemptState.CREATED)
@@ -248,4 +253,6 @@ def _find_attempt(order: Order, session: PaymentSession) -> Attempt | None:
     same = order.attempts.filter(session_id=session.session_id).first()
     if same is not None or session.metadata.get("order") != order.public_id:
         return same
+    if named := session.metadata.get("attempt"):
+        return order.attempts.filter(idempotency_key=named).first()
     return order.attempts.filter(state=AttemptState.STARTED, session_id="").first()

@@ -4,14 +4,22 @@ from datetime import datetime
 
 from accounts import services as accounts
 from accounts.models import NoticeKind
-from marketplace.billing.models import Fapiao, Order, PurchaseRequest, RefundRequest
+from marketplace.billing.models import (
+    Fapiao,
+    Order,
+    PurchaseRequest,
+    RefundRequest,
+    RuleEnd,
+    TopUpRule,
+)
+from marketplace.billing.top_up_state import begin_of_month
 
 
 def tell_of_payment(*, order: Order, now: datetime) -> None:
     """Once for each order."""
     accounts.announce_event(
         organisation=order.organisation,
-        kind=NoticeKind.ORDER_PAID,
+        kind=NoticeKind.TOP_UP_PAID if order.top_up_id else NoticeKind.ORDER_PAID,
         subject=order.reference,
         params={**_facts(order), "millitokens": order.total_millitokens},
         now=now,
@@ -20,11 +28,51 @@ def tell_of_payment(*, order: Order, now: datetime) -> None:
 
 def tell_of_failure(*, order: Order, session_id: str, now: datetime) -> None:
     """Once for each session at the provider, since a declined payment may be tried again."""
+    if order.top_up_id:
+        tell_of_top_up(order=order, outcome="declined", now=now)
+        return
     accounts.announce_event(
         organisation=order.organisation,
         kind=NoticeKind.ORDER_FAILED,
         subject=f"{order.reference}:{session_id}",
         params=_facts(order),
+        now=now,
+    )
+
+
+def tell_of_top_up(*, order: Order, outcome: str, now: datetime) -> None:
+    """Once for each outcome of an order: "authenticate", "declined"."""
+    accounts.announce_event(
+        organisation=order.organisation,
+        kind=NoticeKind.TOP_UP_FAILED,
+        subject=f"{order.reference}:{outcome}",
+        params={**_facts(order), "outcome": outcome},
+        now=now,
+    )
+
+
+def tell_of_top_up_end(*, rule: TopUpRule, reason: RuleEnd, now: datetime) -> None:
+    """That a rule is off without anybody having asked for it; the reason is the outcome."""
+    accounts.announce_event(
+        organisation=rule.organisation,
+        kind=NoticeKind.TOP_UP_FAILED,
+        subject=f"{rule.public_id}:ended",
+        params={
+            "amount_minor": rule.amount_minor,
+            "currency": rule.currency,
+            "outcome": str(reason),
+        },
+        now=now,
+    )
+
+
+def tell_of_cap(*, rule: TopUpRule, now: datetime) -> None:
+    """That a rule would charge more than its most in this month; once a month."""
+    accounts.announce_event(
+        organisation=rule.organisation,
+        kind=NoticeKind.TOP_UP_FAILED,
+        subject=f"{rule.public_id}:cap:{begin_of_month(rule.organisation, now=now):%Y-%m}",
+        params={"amount_minor": rule.cap_minor, "currency": rule.currency, "outcome": "cap"},
         now=now,
     )
 

@@ -1,7 +1,7 @@
 """Stripe as a PaymentProvider: https://docs.stripe.com/payments/checkout, the hosted page."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import stripe
 from django.conf import settings
@@ -21,20 +21,19 @@ from marketplace.billing.stripe import events
 from marketplace.billing.stripe.client import StripeFailed, asking, connect, creating
 from marketplace.billing.stripe.movements import read_movement
 from marketplace.billing.stripe.reversing import read_dispute, read_payment_of, read_refund
+from marketplace.billing.stripe.saving import SEARCHED, SavingStripe, list_keys
 from marketplace.billing.stripe.sessions import build_parameters, is_marked, read_session
 from portal.kernel.clock import utc_now
 
 # Secret keys and restricted ones; the rest are Stripe's test mode, where no money moves.
 LIVE_KEY_PREFIXES = ("sk_live_", "rk_live_")
 TEST_KEY_PREFIXES = ("sk_test_", "rk_test_")
-# How far back a session whose id we never learnt is looked for: none can be paid for longer.
-_SEARCHED = timedelta(hours=25)
-# How many of Stripe's own failures one attempt outlives, each under a key of its own.
-_KEYS_PER_ATTEMPT = 5
+
+
 _PAGE = 100
 
 
-class StripeProvider:
+class StripeProvider(SavingStripe):
     """See PaymentProvider. Reads its settings anew each time it is made."""
 
     name = "stripe"
@@ -56,7 +55,7 @@ class StripeProvider:
             payment_methods=settings.STRIPE_PAYMENT_METHODS,
             computes_tax=settings.STRIPE_TAX,
         )
-        for key in _list_keys(idempotency_key):
+        for key in list_keys(idempotency_key):
             try:
                 return self._create(parameters, key)
             except StripeFailed as failure:
@@ -68,7 +67,7 @@ class StripeProvider:
         raise PaymentOutcomeUnknown
 
     def find_session(self, *, order_id: str) -> PaymentSession | None:
-        return self._find("order", order_id)
+        return self._find("order", order_id) or self._find_charge_of(order_id)
 
     def retrieve_session(self, object_id: str) -> PaymentSession:
         match object_id.split("_", 1)[0]:
@@ -81,10 +80,13 @@ class StripeProvider:
             case "pi":
                 for session in self._list_sessions({"payment_intent": object_id}):
                     return read_session(session)
+                return self._retrieve_charge(object_id)
         raise SessionUnknown
 
     def expire_session(self, session_id: str) -> PaymentSession:
         """Stripe refuses to close a session that is no longer open: then it is looked at."""
+        if session_id.startswith("pi_"):
+            return self._cancel_charge(session_id)
         try:
             with creating():
                 expired = self._client.v1.checkout.sessions.expire(
@@ -102,7 +104,7 @@ class StripeProvider:
         """
         if sent := self._find_refund(refund):
             return sent
-        for key in _list_keys(refund.request_id):
+        for key in list_keys(refund.request_id):
             try:
                 return self._refund(refund, key)
             except StripeFailed as failure:
@@ -193,7 +195,7 @@ class StripeProvider:
 
     def _find(self, name: str, value: str) -> PaymentSession | None:
         """The newest session with this in its metadata; Stripe cannot search for it."""
-        since = int((utc_now() - _SEARCHED).timestamp())
+        since = int((utc_now() - SEARCHED).timestamp())
         for session in self._list_sessions({"created": {"gte": since}, "limit": _PAGE}):
             if is_marked(session, name, value):
                 return read_session(session)
@@ -206,9 +208,3 @@ class StripeProvider:
                 {**wanted, "expand": ["data.payment_intent"]}
             )
             yield from page.auto_paging_iter()
-
-
-def _list_keys(first: str) -> Iterator[str]:
-    yield first
-    for number in range(2, _KEYS_PER_ATTEMPT + 1):
-        yield f"{first}-{number}"

@@ -8,6 +8,7 @@ import stripe
 from stripe.params.checkout import SessionCreateParams, SessionCreateParamsLineItemPriceData
 
 from marketplace.billing.payment_provider import (
+    NoPayment,
     PaymentOutcomeUnknown,
     PaymentRefused,
     PaymentSession,
@@ -21,7 +22,7 @@ from portal.kernel.quantities import minor_digits
 # its last minute: the page outlives it by this. A sweep closes both before (docs/adr/0090).
 OUTLIVES_ORDER = timedelta(minutes=35)
 # The shop's language on the pay page; others see that of their browser.
-_LOCALES = {"en": "en", "zh-hans": "zh"}
+LOCALES = {"en": "en", "zh-hans": "zh"}
 # Decimals of the unit that Stripe charges in, per currency that packs may be sold in. Stripe's own
 # list, on purpose not derived from ours: a currency where they differ must never be charged.
 _CHARGED_DIGITS = {
@@ -46,8 +47,7 @@ def build_parameters(
     price, which stays what is paid. Raises PaymentRefused for
     a currency that Stripe does not charge in our minor unit.
     """
-    if _CHARGED_DIGITS.get(request.currency) != minor_digits(request.currency):
-        raise PaymentRefused(code="currency_not_chargeable")
+    require_chargeable(request.currency)
     metadata = {**request.metadata, "attempt": attempt}
     expires_at = datetime.fromisoformat(request.expires_at) + OUTLIVES_ORDER
     price: SessionCreateParamsLineItemPriceData = {
@@ -64,7 +64,7 @@ def build_parameters(
         "client_reference_id": request.metadata["order"],
         "customer_email": request.customer_email,
         "expires_at": int(expires_at.timestamp()),
-        "locale": _LOCALES.get(request.language, "auto"),
+        "locale": LOCALES.get(request.language, "auto"),
         "metadata": metadata,
         "payment_intent_data": {"description": request.description, "metadata": metadata},
         "success_url": request.return_url,
@@ -81,19 +81,27 @@ def build_parameters(
     return parameters
 
 
-def is_marked(session: stripe.checkout.Session, name: str, value: str) -> bool:
-    """Whether its metadata says so. Sessions of other uses of the account have none, or others."""
-    metadata = session.metadata
+def require_chargeable(currency: str) -> None:
+    """Raises PaymentRefused for a currency that Stripe does not charge in our minor unit."""
+    if _CHARGED_DIGITS.get(currency) != minor_digits(currency):
+        raise PaymentRefused(code="currency_not_chargeable")
+
+
+def is_marked(found: stripe.checkout.Session | stripe.PaymentIntent, name: str, value: str) -> bool:
+    """Whether its metadata says so. What serves other uses of the account has none, or others."""
+    metadata = found.metadata
     return metadata is not None and name in metadata and metadata[name] == value
 
 
 def read_session(answer: object) -> PaymentSession:
     """A session as Stripe gave it, its payment expanded.
 
-    Raises PaymentOutcomeUnknown for whatever is not one.
+    Raises NoPayment for a visit that saves a card, PaymentOutcomeUnknown for whatever is none.
     """
     session: Any = answer.to_dict() if isinstance(answer, stripe.checkout.Session) else None
     match session:
+        case {"mode": "setup"}:
+            raise NoPayment
         case {
             "id": str(session_id),
             "status": "open" | "complete" | "expired" as state,
@@ -116,7 +124,7 @@ def read_session(answer: object) -> PaymentSession:
                 livemode=livemode,
                 metadata=session.get("metadata") or {},
                 pay_url=session.get("url") or "",
-                failure_code="" if may_come else _name_failure(payment),
+                failure_code="" if may_come else name_failure(payment),
                 tax_minor=tax_minor,
             )
     raise PaymentOutcomeUnknown
@@ -142,7 +150,8 @@ def _read_payment(payment: Any) -> Mapping[str, Any]:
     return {}
 
 
-def _name_failure(payment: Mapping[str, Any]) -> str:
+def name_failure(payment: Mapping[str, Any]) -> str:
+    """Stripe's code for why a payment failed."""
     match payment:
         case {"last_payment_error": {"code": str(code)}} if code:
             return code

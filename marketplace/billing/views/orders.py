@@ -113,7 +113,8 @@ def _render_order(
             and not order.is_mismatched,
             "may_be_paid": order.may_be_paid(now=utc_now()),
             "may_be_cancelled": order.status in (OrderStatus.DRAFT, OrderStatus.PENDING)
-            and not order.is_mismatched,
+            and not order.is_mismatched
+            and not order.is_charging,
             "scope": selectors.describe_scopes([order.scope])[order.scope],
             "may_be_refunded": not quote_refund(order=order, now=utc_now()).refusal,
             "money_back": selectors.has_money_back(order=order),

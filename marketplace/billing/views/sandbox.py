@@ -1,6 +1,6 @@
-"""The sandbox's pay page: what a hosted checkout looks like, on our own domain, moving no money.
+"""The sandbox's pages: what a hosted checkout looks like, on our own domain, moving no money.
 
-Like a real one it is found by the session's unguessable id and asks for no sign-in.
+Like real ones they are found by the visit's unguessable id and ask for no sign-in.
 """
 
 from datetime import datetime, timedelta
@@ -10,11 +10,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from marketplace.billing.forms import SandboxForm
+from marketplace.billing.forms import SandboxCardForm, SandboxForm
 from marketplace.billing.models import SandboxSession
 from marketplace.billing.payment_provider import SessionUnknown
 from marketplace.billing.providers import sandbox_is_allowed
-from marketplace.billing.sandbox import delivery, processor
+from marketplace.billing.sandbox import cards, delivery, processor
 from marketplace.billing.waking import wake_on_commit
 from portal.kernel.clock import utc_now
 
@@ -41,6 +41,29 @@ def pay_page(request: HttpRequest, session: str) -> HttpResponse:
         return redirect(found.cancel_url)
     _act(found, form, now=now)
     delivery.deliver_due_events(now=now)
+    return redirect(found.return_url)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def card_page(request: HttpRequest, visit: str) -> HttpResponse:
+    """Choose how the saved card behaves, or leave; then back to where the buyer came from."""
+    if not sandbox_is_allowed():
+        raise Http404
+    try:
+        found = cards.get_visit(visit)
+    except SessionUnknown as error:
+        raise Http404 from error
+    form = SandboxCardForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        status = 400 if request.method == "POST" else 200
+        return render(
+            request, "billing/sandbox/card.html", {"visit": found, "form": form}, status=status
+        )
+    chosen = form.cleaned_data["card"]
+    if not chosen:
+        return redirect(found.cancel_url)
+    cards.choose(visit_id=found.visit_id, state=chosen)
     return redirect(found.return_url)
 
 

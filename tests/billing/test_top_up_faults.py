@@ -1,0 +1,129 @@
+"""Automatic top-up when things break: whatever dies on the way, one charge and one credit."""
+
+import pytest
+
+from accounts.models import Organisation
+from marketplace.billing import services, top_up_state
+from marketplace.billing.models import Order, Pack, TopUpRule
+from marketplace.billing.services.top_ups import LEASE
+from marketplace.billing.stripe import client
+from portal.kernel.clock import utc_now
+from tests.billing.money_back import spend
+from tests.billing.processors import Processor, StripeProcessor
+from tests.billing.shop import balance_of, credited_once, make_pack
+from tests.billing.test_billing_concurrency import at_once, survives_in_child
+from tests.billing.top_ups import agree, run, top_ups_of
+from tests.cast import make_organisation
+from tests.databases import CommittedDatabase
+from tests.fakes.stripe_server import FakeStripe
+from tests.fakes.stripe_server_api import Fault
+
+
+@pytest.fixture
+def impatient(fake_stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch) -> FakeStripe:
+    """One try a call, and no waiting: each fault is seen."""
+    monkeypatch.setattr(client, "TIMEOUT_SECONDS", (5.0, 0.2))
+    monkeypatch.setattr(client, "RETRIES", 0)
+    fake_stripe.hang_seconds = 0.3
+    return fake_stripe
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_a_charge_fails_on_the_way_and_is_made_again(
+    impatient: FakeStripe, acme: Organisation, team_pack: Pack, fault: Fault
+) -> None:
+    agree(acme, team_pack, StripeProcessor(impatient))
+    impatient.break_next(fault, method="POST")
+    now = utc_now()
+    for _pass in range(3):
+        run(now)
+    [order] = top_ups_of(acme)
+    assert credited_once(order)
+    [payment] = impatient.account.payments.values()
+    assert payment["amount_received"] == 9500
+    assert balance_of(acme) == order.total_millitokens
+
+
+@pytest.mark.parametrize("fault", [Fault.ERROR_500_AFTER, Fault.DROPPED_AFTER])
+def test_a_refusal_that_was_not_heard_is_heard_after_all(
+    impatient: FakeStripe, acme: Organisation, team_pack: Pack, fault: Fault
+) -> None:
+    agree(acme, team_pack, StripeProcessor(impatient), "asks_holder")
+    impatient.break_next(fault, method="POST")
+    now = utc_now()
+    for _pass in range(2):
+        run(now)
+    [order] = top_ups_of(acme)
+    assert order.needs_holder
+    [payment] = impatient.account.payments.values()
+    assert payment["status"] == "canceled"
+
+
+def test_a_charge_whose_answer_is_lost_for_good_is_found_by_the_sweep(
+    impatient: FakeStripe, acme: Organisation, team_pack: Pack
+) -> None:
+    """The rule has ended meanwhile: nobody repeats the call."""
+    agree(acme, team_pack, StripeProcessor(impatient))
+    impatient.break_next(Fault.DROPPED_AFTER, method="POST")
+    run()
+    impatient.account.events.clear()
+    TopUpRule.objects.update(ended_at=utc_now(), end_reason="switched_off")
+    run()
+    [order] = top_ups_of(acme)
+    assert not order.is_credited
+    services.settle_order(order_public_id=order.public_id, now=utc_now())
+    assert credited_once(order)
+    assert len(impatient.account.payments) == 1
+
+
+def test_a_charge_that_arrives_after_its_order_ended_is_credited(
+    impatient: FakeStripe, acme: Organisation, team_pack: Pack
+) -> None:
+    agree(acme, team_pack, StripeProcessor(impatient))
+    impatient.break_next(Fault.DROPPED_AFTER, method="POST")
+    run()
+    Order.objects.update(status="expired")
+    services.sweep_orders(now=utc_now())
+    [order] = top_ups_of(acme)
+    assert credited_once(order)
+
+
+def test_twenty_workers_at_once_charge_once(
+    committed_db: CommittedDatabase, processor: Processor
+) -> None:
+    acme = make_organisation("Acme Ltd", slug="acme")
+    agree(acme, make_pack(), processor)
+    results = at_once(20, lambda _number: run())
+    assert not [result for result in results if isinstance(result, Exception)]
+    assert sum(results) == 1
+    [order] = top_ups_of(acme)
+    assert credited_once(order)
+    assert processor.count_charged() == 9500
+    assert balance_of(acme) == order.total_millitokens
+
+
+def test_a_worker_killed_at_any_statement_charges_and_credits_once(
+    committed_db: CommittedDatabase, fake_stripe: FakeStripe
+) -> None:
+    """A child kills itself (-9) before its n-th statement, for every third n until it survives;
+    the next pass after the lease finishes what it began."""
+    acme, processor = make_organisation("Acme Ltd", slug="acme"), StripeProcessor(fake_stripe)
+    agree(acme, make_pack(), processor, cap_minor=9500 * 200)
+    found: set[str] = set()
+    for number in range(100):
+        survived = survives_in_child(run, 3 * number)
+        charged, orders = processor.count_charged(), top_ups_of(acme)
+        found.add(f"{len(orders) - number} order, {charged // 9500 - number} charge")
+        found |= {"credited"} if top_up_state.find_open_order(acme) is None else set()
+        run(utc_now() + LEASE)
+        orders = top_ups_of(acme)
+        assert len(orders) == number + 1
+        assert all(credited_once(order) for order in orders[-1:]), number
+        assert processor.count_charged() == 9500 * (number + 1), number
+        assert balance_of(acme) == orders[-1].total_millitokens
+        if survived:
+            break
+        spend(acme, balance_of(acme))
+        TopUpRule.objects.update(leased_until=None)
+    assert survived
+    assert {"0 order, 0 charge", "1 order, 0 charge", "1 order, 1 charge"} <= found
