@@ -14,6 +14,7 @@ from marketplace.billing.models import (
     DocumentCounter,
     EventCursor,
     Fapiao,
+    FapiaoLine,
     InboxEvent,
     MoneyMovement,
     MovementCursor,
@@ -21,6 +22,7 @@ from marketplace.billing.models import (
     Pack,
     PackPrice,
     PurchaseRequest,
+    RedLetter,
     Refund,
     RefundRequest,
     SandboxCard,
@@ -168,6 +170,20 @@ class FapiaoAdmin(ViewOnlyAdmin):
     list_display = ("public_id", "organisation", "kind", "state", "number", "requested_at")
     list_filter = ("state", "kind")
     search_fields = ("public_id", "number", "title", "tax_id", "lines__order__public_id")
+
+
+@admin.register(FapiaoLine)
+class FapiaoLineAdmin(ViewOnlyAdmin):
+    list_display = ("fapiao", "order", "amount_minor", "is_live")
+    list_select_related = ("fapiao", "order")
+    search_fields = ("fapiao__public_id", "fapiao__number", "order__public_id")
+
+
+@admin.register(RedLetter)
+class RedLetterAdmin(ViewOnlyAdmin):
+    list_display = ("number", "fapiao", "amount_minor", "issued_on", "recorded_by")
+    list_select_related = ("fapiao", "recorded_by")
+    search_fields = ("number", "fapiao__number")
 
 
 @admin.register(RefundRequest)

@@ -6,10 +6,10 @@ from playwright.sync_api import Page, expect
 from accounts.models import Organisation, User
 from marketplace.billing.models import Document, Pack
 from portal.kernel.clock import utc_now
-from tests.billing.shop import balance_of
+from tests.billing.shop import MILLION, balance_of
 from tests.billing.test_documents import buy, credit
 from tests.billing.test_pdf import CHINESE_BUYER
-from tests.billing.test_vouchers import MILLION, make_codes
+from tests.billing.test_vouchers import make_codes
 from tests.browser import assert_accessible, assert_fits
 from tests.server import LiveSite
 from tests.visits import sign_in

@@ -220,8 +220,8 @@ def test_a_form_that_is_sent_twice_counts_once(order: Order, bill: User, sam: Us
     path = f"/ops/refunds/{request.public_id}/"
     assert staff.post(path, {"decision": "approve"}).status_code == 302
     before = everything()
-    for said in ({"decision": "approve"}, {"decision": "decline", "note": "Too late."}):
-        again = staff.post(path, said)
+    for decision in ({"decision": "approve"}, {"decision": "decline", "note": "Too late."}):
+        again = staff.post(path, decision)
         assert (again.status_code, everything()) == (400, before)
         assert "decided already" in again.content.decode()
 
