@@ -8,7 +8,7 @@ from tests.stripe_account.steps import walk
 
 
 def test_the_fake_does_what_is_asked_of_stripe(fake_stripe: FakeStripe) -> None:
-    assert len(list(walk(patience=0))) == 11
+    assert len(list(walk(patience=0))) == 16
     assert all(one["status"] == "expired" for one in fake_stripe.account.sessions.values())
 
 

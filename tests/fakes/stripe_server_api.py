@@ -16,10 +16,12 @@ from stripe.params import (
     PaymentIntentCreateParams,
     PaymentIntentListParams,
     PaymentIntentRetrieveParams,
+    PaymentMethodAttachParams,
     PaymentMethodConfigurationListParams,
     PaymentMethodDetachParams,
     RefundCreateParams,
     RefundListParams,
+    SetupIntentListParams,
     WebhookEndpointListParams,
 )
 from stripe.params.checkout import (
@@ -159,6 +161,14 @@ class StripeApi:
                 return self.account.cards.create_customer(
                     require_parameters(request.params, CustomerCreateParams)
                 )
+            case "POST", ["customers", _unknown]:
+                raise Refusal("resource_missing", "id", status=404)
+            case "GET", ["setup_intents"]:
+                asked = require_parameters(request.params, SetupIntentListParams)
+                return self._page(request.path, self.account.cards.list_intents(), asked)
+            case "POST", ["payment_methods", method_id, "attach"]:
+                asked = require_parameters(request.params, PaymentMethodAttachParams)
+                return self.account.cards.attach(method_id, asked["customer"])
             case "POST", ["payment_methods", method_id, "detach"]:
                 require_parameters(request.params, PaymentMethodDetachParams)
                 return self.account.cards.detach(method_id)

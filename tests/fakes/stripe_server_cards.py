@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 # By what the card does when its holder is not there.
 LAST4 = {"good": "4242", "declines": "0002", "asks_holder": "3155"}
 _CODES = {"declines": "card_declined", "asks_holder": "authentication_required"}
+# What programs may use instead of a page, in test mode.
+_TEST_METHODS = {
+    "pm_card_visa": "good",
+    "pm_card_chargeCustomerFail": "declines",
+    "pm_card_authenticationRequired": "asks_holder",
+}
 _CAN_BE_CANCELLED = ("requires_payment_method", "requires_action", "processing")
 
 
@@ -47,21 +53,7 @@ class Cards:
             session = self._account.get_session(session_id)
             if session["status"] != "open":
                 return []
-            method = {
-                "id": f"pm_{make_token(24)}",
-                "object": "payment_method",
-                "type": "card",
-                "customer": session["customer"],
-                "created": int(time.time()),
-                "card": {
-                    "brand": "visa",
-                    "last4": LAST4[behaviour],
-                    "exp_year": 2031,
-                    "exp_month": 7,
-                },
-            }
-            self.methods[method["id"]] = method
-            self.behaviour[method["id"]] = behaviour
+            method = self._keep(session["customer"], behaviour)
             intent = self._intents[str(session["setup_intent"])]
             intent |= {
                 "status": "succeeded",
@@ -172,6 +164,33 @@ class Cards:
         """Newest first."""
         payments = list(self._account.payments.values())[::-1]
         return [one for one in payments if customer is None or one.get("customer") == customer]
+
+    def list_intents(self) -> list[dict[str, Any]]:
+        return list(self._intents.values())[::-1]
+
+    def attach(self, method_id: str, customer: str) -> dict[str, Any]:
+        """A card of Stripe's tests; it gets an id of its own."""
+        if method_id not in _TEST_METHODS or customer not in self.customers:
+            raise Refusal("resource_missing", "payment_method", status=404)
+        return self._keep(customer, _TEST_METHODS[method_id])
+
+    def _keep(self, customer: str, behaviour: str) -> dict[str, Any]:
+        method: dict[str, Any] = {
+            "id": f"pm_{make_token(24)}",
+            "object": "payment_method",
+            "type": "card",
+            "customer": customer,
+            "created": int(time.time()),
+            "card": {
+                "brand": "visa",
+                "last4": LAST4[behaviour],
+                "exp_year": 2031,
+                "exp_month": 7,
+            },
+        }
+        self.methods[method["id"]] = method
+        self.behaviour[method["id"]] = behaviour
+        return method
 
     def detach(self, method_id: str) -> dict[str, Any]:
         method = self.methods.get(method_id)

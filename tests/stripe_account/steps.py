@@ -14,10 +14,12 @@ from marketplace.billing.models import DisputeState, MovementKind, RefundState
 from marketplace.billing.money_back import RefundOrder
 from marketplace.billing.payment_provider import (
     PaymentRefused,
+    PaymentSession,
     SessionRequest,
     SessionState,
     SessionUnknown,
 )
+from marketplace.billing.saved_cards import AuthenticationNeeded, CardRequest, ChargeRequest
 from marketplace.billing.stripe.adapter import StripeProvider
 from marketplace.billing.stripe.client import connect
 from portal.kernel.clock import utc_now
@@ -34,6 +36,7 @@ def walk(*, patience: float) -> Iterator[str]:
     yield from _give_back(provider, payment, order)
     disputed = _pay("pm_card_createDispute", order)
     yield from _dispute(provider, disputed, patience)
+    yield from _saved_cards(provider, order)
     yield from _account(provider, payment, disputed, began_at, patience)
 
 
@@ -92,6 +95,58 @@ def _dispute(provider: StripeProvider, payment: str, patience: float) -> Iterato
     assert dispute.state is DisputeState.OPEN
     assert provider.find_payment(dispute.dispute_id) == payment
     yield "a dispute is told, and whose it is"
+
+
+def _saved_cards(provider: StripeProvider, order: str) -> Iterator[str]:
+    client = connect(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_URL)
+    organisation = order.replace("ord", "org")
+    who: dict[str, str] = {"name": "Acme", "email": "buyer@example.com"}
+    customer = provider.create_customer(organisation_id=organisation, **who)
+    assert provider.create_customer(organisation_id=organisation, **who) == customer
+    yield "an organisation is one customer"
+    site = "https://market.example.com/"
+    request = CardRequest(
+        customer_id=customer,
+        currency="USD",
+        language="en",
+        return_url=site,
+        cancel_url=site,
+        metadata={"organisation": organisation},
+    )
+    visit = provider.begin_card_visit(request, idempotency_key=f"{order}-card")
+    assert provider.retrieve_card_visit(visit.visit_id).card is None
+    client.v1.checkout.sessions.expire(visit.visit_id)
+    assert provider.retrieve_card_visit(visit.visit_id).is_over
+    yield "a page that saves a card opens, and is over when it is closed"
+
+    def charge(method: str) -> PaymentSession:
+        attached = client.v1.payment_methods.attach(method, {"customer": customer})
+        asked = ChargeRequest(
+            customer_id=customer,
+            card_id=attached.id,
+            amount_minor=9500,
+            currency="USD",
+            description="Team: 100M tokens",
+            metadata={"order": order, "organisation": organisation},
+        )
+        key = f"{order}-{method}"
+        paid = provider.charge_card(asked, idempotency_key=key)
+        assert provider.charge_card(asked, idempotency_key=key) == paid
+        provider.forget_card(attached.id)
+        with pytest.raises(PaymentRefused):
+            provider.charge_card(asked, idempotency_key=f"{key}-again")
+        return paid
+
+    paid = charge("pm_card_visa")
+    assert (paid.is_paid, paid.amount_minor, paid.currency) == (True, 9500, "USD")
+    yield "a saved card is charged once a key, and not when it was forgotten"
+    with pytest.raises(PaymentRefused) as declined:
+        charge("pm_card_chargeCustomerFail")
+    assert declined.value.code == "card_declined"
+    yield "a card that is declined is told"
+    with pytest.raises(AuthenticationNeeded):
+        charge("pm_card_authenticationRequired")
+    yield "a card whose holder is needed is told"
 
 
 def _account(

@@ -60,15 +60,18 @@ def inspect_account(*, webhook_url: str, livemode: bool) -> Iterator[Seen]:
 
 def _see_permissions(client: stripe.StripeClient) -> Iterator[Seen]:
     """Writing is tried with what Stripe always refuses, once it has looked at the permission."""
-    nothing = "pi_0"
     tries: dict[str, Callable[[], object]] = {
         "read Checkout Sessions with their PaymentIntents": lambda: (
             client.v1.checkout.sessions.list({"limit": 1, "expand": ["data.payment_intent"]})
         ),
         "write Checkout Sessions": lambda: client.v1.checkout.sessions.create({}),
+        "write PaymentIntents": lambda: client.v1.payment_intents.cancel("pi_0"),
+        "write Customers": lambda: client.v1.customers.update("cus_0", {}),
+        "write PaymentMethods": lambda: client.v1.payment_methods.detach("pm_0"),
+        "read SetupIntents": lambda: client.v1.setup_intents.list({"limit": 1}),
         "read Charges": lambda: client.v1.charges.list({"limit": 1}),
         "read Refunds": lambda: client.v1.refunds.list({"limit": 1}),
-        "write Refunds": lambda: client.v1.refunds.create({"payment_intent": nothing}),
+        "write Refunds": lambda: client.v1.refunds.create({"payment_intent": "pi_0"}),
         "read Disputes": lambda: client.v1.disputes.list({"limit": 1}),
         "read Balance transaction sources": lambda: client.v1.balance_transactions.list(
             {"limit": 1, "expand": ["data.source"]}
