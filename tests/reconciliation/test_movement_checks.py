@@ -12,12 +12,14 @@ from accounts.models import Organisation, User
 from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services as billing
 from marketplace.billing.models import (
+    Attempt,
     MoneyMovement,
     MovementCursor,
     Order,
     Pack,
     Refund,
     SandboxMovement,
+    StrayPayment,
 )
 from marketplace.billing.payment_provider import PaymentsUnavailable
 from marketplace.billing.sandbox.adapter import SandboxProvider
@@ -305,6 +307,60 @@ def test_a_refund_that_nobody_told_us_about_mends_itself(
     assert told() == []
 
 
+def test_a_second_payment_is_expected_and_may_be_given_back(
+    processor: Processor, acme: Organisation, pack: Pack
+) -> None:
+    """Check 15 tells of it; here it only has to be what we remember of it."""
+    order, first = stand_before_pay_page(acme, pack)
+    Attempt.objects.update(state="closed")
+    Order.objects.update(status="failed")
+    order.refresh_from_db()
+    billing.open_payment(order=order, now=utc_now())
+    order.refresh_from_db()
+    deliver(processor, *processor.pay(session_of(order)))
+    deliver(processor, *processor.pay(first))
+    assert StrayPayment.objects.get().session_id == first
+    run()
+    processor.refund(first, 9500)
+    run(after=timedelta(hours=4))
+    assert told() == []
+    StrayPayment.objects.update(amount_minor=9400)
+    run(after=timedelta(hours=6))
+    [(kind, detail)] = told()
+    assert (kind, detail["provider_took_minor"], detail["booked_minor"]) == (
+        "payment",
+        "9500",
+        "9400",
+    )
+
+
+def test_a_charge_that_failed_after_all_is_told(
+    fake_stripe: FakeStripe, acme: Organisation, pack: Pack
+) -> None:
+    """The bank took back what it had paid, without any dispute."""
+    buy(acme, pack, StripeProcessor(fake_stripe))
+    balance = fake_stripe.account.balance
+    balance.note("charge_failure", balance.lines[0]["source"], -9500)
+
+    run()
+
+    [(kind, detail)] = told()
+    assert (kind, detail["provider_took_minor"], detail["booked_minor"]) == ("payment", "0", "9500")
+
+
+@pytest.mark.parametrize("missing", ["amount", "reporting_category"])
+def test_a_line_that_cannot_be_read_is_not_left_out(
+    fake_stripe: FakeStripe, acme: Organisation, pack: Pack, missing: str
+) -> None:
+    buy(acme, pack, StripeProcessor(fake_stripe))
+    del fake_stripe.account.balance.lines[0][missing]
+
+    last = run(1)
+
+    assert "AccountUnread: stripe" in report_of(last)["error"]
+    assert not MovementCursor.objects.exists()
+
+
 def test_a_line_of_no_payment_is_told_and_the_operators_own_are_not(
     fake_stripe: FakeStripe, acme: Organisation, pack: Pack
 ) -> None:
@@ -328,14 +384,16 @@ def test_a_line_of_no_payment_is_told_and_the_operators_own_are_not(
 def test_what_moved_just_now_is_not_judged_yet(acme: Organisation, pack: Pack) -> None:
     """On neither side, and not by light runs: a dispute is won between two readings."""
     processor = SandboxProcessor()
-    order = buy(acme, pack, processor)
-    dispute = processor.dispute(session_of(order))
+    order, refunded = (buy(acme, pack, processor, key=key) for key in ("a", "b"))
+    told_of = [*processor.dispute(session_of(order)), *processor.refund(session_of(refunded), 700)]
     run(after=timedelta(minutes=5))
     assert told() == told(FindingState.SUSPECTED) == []
-    deliver(processor, *dispute)
+    deliver(processor, *told_of)
     run()
+    refund_id = Refund.objects.get().refund_id
     with time_machine.travel(utc_now() + timedelta(hours=4), tick=False):
         deliver(processor, *processor.end_dispute(session_of(order), won=True))
+        deliver(processor, *processor.fail_refund(refund_id))
     run(1, after=timedelta(hours=4, minutes=2), kind=RunKind.LIGHT)
     run(1, after=timedelta(hours=4, minutes=5))
     assert told() == told(FindingState.SUSPECTED) == []
