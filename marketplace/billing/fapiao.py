@@ -32,6 +32,7 @@ def list_fapiao_orders(*, organisation: Organisation) -> QuerySet[Order]:
         .exclude(
             pk__in=RefundRequest.objects.filter(state__in=OPEN_REQUEST_STATES).values("order_id")
         )
+        .prefetch_related("documents")
         .order_by("-paid_at", "-id")
     )
 
@@ -67,6 +68,13 @@ def find_fapiao_of(*, order: Order) -> Fapiao | None:
     if order.currency != FAPIAO_CURRENCY:
         return None
     return Fapiao.objects.filter(lines__order=order, lines__is_live=True).first()
+
+
+def is_being_refunded(*, fapiao: Fapiao) -> bool:
+    """Whether money of one of its orders is asked back and has not gone yet."""
+    return RefundRequest.objects.filter(
+        order__fapiao_lines__fapiao=fapiao, state__in=OPEN_REQUEST_STATES
+    ).exists()
 
 
 def list_all_fapiao(*, waiting: bool) -> QuerySet[Fapiao]:

@@ -1,5 +1,6 @@
 """Reads of the ledger. Tenants' data by owner, amounts in millitokens."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -156,6 +157,17 @@ def get_debt(*, owner_key: str, unit: str) -> int:
     """What the tenant owes; 0 also where the operator owes it something."""
     balance = get_account_balance(kind=AccountKind.RECEIVABLE, owner_key=owner_key, unit=unit)
     return max(0, -balance)
+
+
+def list_debts(*, unit: str) -> dict[str, int]:
+    """What each tenant that owes anything owes, by owner key; two queries however many do."""
+    accounts = Account.objects.filter(kind=AccountKind.RECEIVABLE, unit=unit)
+    owed: dict[str, int] = defaultdict(int)
+    for side, sign in (("debits", 1), ("credits", -1)):
+        sums = accounts.annotate(total=Sum(f"{side}__amount_millitokens"))
+        for owner_key, total in sums.values_list("owner_key", "total"):
+            owed[owner_key] += sign * (total or 0)
+    return {owner_key: debt for owner_key, debt in owed.items() if debt > 0}
 
 
 @dataclass(frozen=True, slots=True)

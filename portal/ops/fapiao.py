@@ -111,6 +111,7 @@ def fapiao_detail(request: PersonRequest, fapiao: str) -> HttpResponse:
             "lines": found.lines.all(),
             "form": form,
             "amount_minor": _amount(found),
+            "refund_under_way": found.waits and selectors.is_being_refunded(fapiao=found),
             "moved_money": all(line.order.livemode for line in found.lines.all()),
         },
         status=status,

@@ -124,6 +124,15 @@ def test_what_was_kept_is_issued_and_what_goes_back_later_is_taken_back_in_red(
     assert [one.params["outcome"] for one in told.order_by("pk")] == ["issued", *["red"] * 3]
 
 
+def test_staff_are_warned_of_a_refund_under_way(order: Order, sam: User) -> None:
+    fapiao = ask_for(order)
+    path = f"/ops/fapiao/{fapiao.public_id}/"
+    assert "is under way" not in read(signed_in(sam), path)
+    ask(order, expected=PRICE)
+    assert "is under way" in read(signed_in(sam), path)
+    assert "Fapiao to issue" in read(signed_in(sam), "/ops/")
+
+
 def test_what_has_gone_back_before_is_declined(order: Order, sam: User) -> None:
     fapiao = ask_for(order)
     give_back(order, PRICE)

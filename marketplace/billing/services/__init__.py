@@ -30,15 +30,14 @@ from marketplace.billing.services.fapiao import (
     MAX_FAPIAO_ORDERS,
     FapiaoChanged,
     FapiaoDecided,
-    FapiaoDetails,
     FapiaoNotPossible,
-    FapiaoRejected,
     decline_fapiao,
     issue_fapiao,
     record_red_letter,
     request_fapiao,
     withdraw_fapiao,
 )
+from marketplace.billing.services.fapiao_details import FapiaoDetails, FapiaoRejected
 from marketplace.billing.services.inbox import Reception, drive_event, drive_inbox, receive_event
 from marketplace.billing.services.movements import AccountUnread, read_movements
 from marketplace.billing.services.packs import PackRejected, create_pack, find_pack_warnings

@@ -4,14 +4,9 @@ Nothing of it moves money, so nothing is posted. What is to be taken back in red
 the orders, never added up from refunds (docs/adr/0151). Locks: orders by id, then the fapiao.
 """
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import Sum
 from django.utils.translation import gettext_lazy as _
@@ -19,13 +14,11 @@ from django.utils.translation import gettext_lazy as _
 from accounts import services as accounts
 from accounts.models import Organisation, User
 from accounts.services import Actor
-from accounts.tax_ids import TaxIdWrong, clean_tax_id
 from marketplace.billing.fapiao import list_fapiao_orders
 from marketplace.billing.models import (
     FAPIAO_CURRENCY,
     ISSUED_STATES,
     Fapiao,
-    FapiaoKind,
     FapiaoLine,
     FapiaoState,
     Order,
@@ -33,29 +26,16 @@ from marketplace.billing.models import (
     kept_minor,
 )
 from marketplace.billing.services import attempts, telling
-from portal.kernel.errors import Conflict, Rejected
+from marketplace.billing.services.fapiao_details import (
+    FapiaoDetails,
+    FapiaoRejected,
+    check_day,
+    clean_details,
+    clean_number,
+)
+from portal.kernel.errors import Conflict
 
 MAX_FAPIAO_ORDERS = 50
-# The numbers of fully digital fapiao.
-NUMBER = re.compile(r"[0-9]{20}", re.ASCII)
-_CHINA = ZoneInfo("Asia/Shanghai")
-# Of what a fapiao names: how many characters, and what even an ordinary one cannot do without.
-_LONGEST = {
-    "title": 100,
-    "tax_id": 20,
-    "email": 254,
-    "address": 200,
-    "phone": 40,
-    "bank": 100,
-    "bank_account": 40,
-}
-_ALWAYS_NAMED = ("title", "tax_id", "email")
-
-
-class FapiaoRejected(Rejected):
-    """What was asked or recorded cannot be; ``data["field"]`` says which part. Nothing changed."""
-
-    code = "fapiao_rejected"
 
 
 class FapiaoNotPossible(Conflict):
@@ -82,20 +62,6 @@ class FapiaoChanged(Conflict):
     sentence = _("The amount has changed since it was shown. Please look again.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class FapiaoDetails:
-    """What a fapiao names of its buyer; a special one needs all of it."""
-
-    kind: FapiaoKind
-    title: str
-    tax_id: str
-    email: str
-    address: str = ""
-    phone: str = ""
-    bank: str = ""
-    bank_account: str = ""
-
-
 def request_fapiao(
     *,
     organisation: Organisation,
@@ -106,7 +72,7 @@ def request_fapiao(
     now: datetime,
 ) -> Fapiao:
     """One fapiao for these orders (public ids). Raises FapiaoRejected, FapiaoNotPossible."""
-    fields = _clean_details(details)
+    fields = clean_details(details)
     wanted = set(orders)
     if not 1 <= len(wanted) <= MAX_FAPIAO_ORDERS:
         raise FapiaoRejected(_("Choose at least one order."), data={"field": "orders"})
@@ -159,8 +125,8 @@ def issue_fapiao(
 
     Raises FapiaoDecided, FapiaoRejected, FapiaoChanged.
     """
-    number = _clean_number(number)
-    _check_day(issued_on, now)
+    number = clean_number(number)
+    check_day(issued_on, now)
     with transaction.atomic(durable=True):
         locked, orders = _lock(fapiao, FapiaoState.REQUESTED)
         if sum(map(kept_minor, orders)) != expected_minor:
@@ -193,8 +159,8 @@ def record_red_letter(
 
     Raises FapiaoDecided, FapiaoRejected, FapiaoChanged.
     """
-    number = _clean_number(number)
-    _check_day(issued_on, now)
+    number = clean_number(number)
+    check_day(issued_on, now)
     with transaction.atomic(durable=True):
         locked, _orders = _lock(fapiao, FapiaoState.RED_LETTER_DUE)
         if locked.red_due_minor != expected_minor:
@@ -259,47 +225,12 @@ def _end(fapiao: Fapiao, state: FapiaoState, *, now: datetime) -> None:
     fapiao.lines.update(is_live=False)
 
 
-def _clean_details(details: FapiaoDetails) -> dict[str, str]:
-    fields = {name: " ".join(getattr(details, name).split()) for name in _LONGEST}
-    special = details.kind == FapiaoKind.SPECIAL
-    for name in _LONGEST:
-        if (special or name in _ALWAYS_NAMED) and not fields[name]:
-            said = _("A special fapiao needs this.") if special else _("This is needed.")
-            raise FapiaoRejected(said, data={"field": name})
-        if len(fields[name]) > _LONGEST[name]:
-            raise FapiaoRejected(_("This is too long."), data={"field": name})
-    try:
-        fields["tax_id"] = clean_tax_id(fields["tax_id"], country="CN")
-    except TaxIdWrong as wrong:
-        raise FapiaoRejected(
-            _("This is no unified social credit code: 18 digits and letters."),
-            data={"field": "tax_id"},
-        ) from wrong
-    try:
-        validate_email(fields["email"])
-    except ValidationError as wrong:
-        raise FapiaoRejected(_("This is no e-mail address."), data={"field": "email"}) from wrong
-    return {"kind": details.kind.value, **fields}
-
-
-def _clean_number(number: str) -> str:
-    number = "".join(number.split())
-    if not NUMBER.fullmatch(number):
-        raise FapiaoRejected(_("The number has 20 digits."), data={"field": "number"})
-    return number
-
-
 def _refuse_used(number: str) -> None:
     used = Fapiao.objects.filter(number=number).exists()
     if used or RedLetter.objects.filter(number=number).exists():
         raise FapiaoRejected(
             _("This number is recorded already, of another fapiao."), data={"field": "number"}
         )
-
-
-def _check_day(day: date, now: datetime) -> None:
-    if day > now.astimezone(_CHINA).date():
-        raise FapiaoRejected(_("This day has not come yet."), data={"field": "issued_on"})
 
 
 def _audit(fapiao: Fapiao, actor: Actor, action: str, *, now: datetime) -> None:
