@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.urls import reverse
 
 from accounts.models import Organisation, User
@@ -14,22 +13,18 @@ from marketplace.billing import services as billing
 from marketplace.billing.models import (
     Attempt,
     MoneyMovement,
-    MovementCursor,
     Order,
     Pack,
     Refund,
-    SandboxMovement,
     StrayPayment,
 )
-from marketplace.billing.payment_provider import PaymentsUnavailable
-from marketplace.billing.sandbox.adapter import SandboxProvider
-from marketplace.ledger.models import Entry, Wallet
+from marketplace.ledger.models import Wallet
 from marketplace.reconciliation import services
-from marketplace.reconciliation.models import Finding, FindingState, Run, RunKind
+from marketplace.reconciliation.models import Finding, FindingState
 from portal.kernel.clock import utc_now
 from portal.ops.records import link_reference
 from tests.billing import top_ups
-from tests.billing.money_back import approve, ask, buy, send, settle, spend
+from tests.billing.money_back import approve, ask, buy, send, settle
 from tests.billing.processors import (
     Processor,
     SandboxProcessor,
@@ -39,8 +34,15 @@ from tests.billing.processors import (
 )
 from tests.billing.shop import MILLION, make_pack
 from tests.fakes.stripe_server import FakeStripe
-from tests.fakes.stripe_server_api import Fault
 from tests.reconciliation.book import inject
+from tests.reconciliation.movements import (
+    forget_lines,
+    forget_orders,
+    report_of,
+    run,
+    session_of,
+    told,
+)
 
 pytest_plugins = [
     "tests.billing.fixtures",
@@ -53,26 +55,6 @@ pytestmark = pytest.mark.usefixtures("committed_db")
 @pytest.fixture
 def pack(committed_db: Any, acme: Organisation) -> Pack:
     return make_pack()
-
-
-def run(times: int = 2, *, after: timedelta = timedelta(hours=2), kind: str = RunKind.FULL) -> Run:
-    """So many runs, the first when what has moved so far may be judged."""
-    now = utc_now() + after
-    for _ in range(times):
-        last = services.reconcile_balances(trigger="command", kind=kind, now=now)
-        now += timedelta(minutes=5)
-    return last
-
-
-def told(state: str = FindingState.OPEN) -> list[tuple[str, dict[str, Any]]]:
-    """What check 18 says, by the first word of its subject."""
-    found = Finding.objects.filter(check_number=18, state=state).order_by("subject")
-    return [(finding.subject.partition(":")[0], finding.detail) for finding in found]
-
-
-def report_of(last: Run) -> dict[str, Any]:
-    [row] = [row for row in last.checks if row["number"] == 18]
-    return dict(row)
 
 
 def buy_and_reverse_in_every_way(
@@ -100,10 +82,6 @@ def buy_and_reverse_in_every_way(
     stand_before_pay_page(acme, pack, key="left open")
     top_ups.agree(globex, pack, processor)
     assert top_ups.run() == 1
-
-
-def session_of(order: Order) -> str:
-    return order.provider_session_id or ""
 
 
 def test_what_went_right_raises_nothing(
@@ -174,9 +152,8 @@ def test_a_payment_that_we_know_nothing_of(
     assert told() == []
 
 
-def test_a_payment_that_was_given_back_whole_is_nobodys(
-    processor: Processor, acme: Organisation, pack: Pack
-) -> None:
+def test_a_payment_that_was_given_back_whole_is_nobodys(acme: Organisation, pack: Pack) -> None:
+    processor = SandboxProcessor()
     _order, session = stand_before_pay_page(acme, pack)
     processor.pay(session)
     processor.refund(session, 9500)
@@ -188,9 +165,8 @@ def test_a_payment_that_was_given_back_whole_is_nobodys(
     assert told() == []
 
 
-def test_a_payment_of_another_amount_than_was_booked(
-    processor: Processor, acme: Organisation, pack: Pack
-) -> None:
+def test_a_payment_of_another_amount_than_was_booked(acme: Organisation, pack: Pack) -> None:
+    processor = SandboxProcessor()
     order = buy(acme, pack, processor)
     inject("UPDATE billing_order SET amount_minor = 9400")
 
@@ -205,9 +181,8 @@ def test_a_payment_of_another_amount_than_was_booked(
     assert detail["order_id"] == order.public_id
 
 
-def test_a_payment_in_another_currency_than_was_booked(
-    processor: Processor, acme: Organisation, pack: Pack
-) -> None:
+def test_a_payment_in_another_currency_than_was_booked(acme: Organisation, pack: Pack) -> None:
+    processor = SandboxProcessor()
     buy(acme, pack, processor)
     inject("UPDATE billing_order SET currency = 'EUR'")
 
@@ -242,9 +217,8 @@ def test_a_purchase_that_the_provider_never_saw(
     assert not finding.froze_wallet
 
 
-def test_a_refund_that_the_provider_never_made(
-    processor: Processor, acme: Organisation, pack: Pack
-) -> None:
+def test_a_refund_that_the_provider_never_made(acme: Organisation, pack: Pack) -> None:
+    processor = SandboxProcessor()
     order = buy(acme, pack, processor)
     Refund.objects.create(order=order, refund_id="re_made_up", amount_minor=5, state="succeeded")
 
@@ -293,10 +267,9 @@ def test_a_dispute_that_we_believe_won(acme: Organisation, pack: Pack) -> None:
     )
 
 
-def test_a_refund_that_nobody_told_us_about_mends_itself(
-    processor: Processor, acme: Organisation, pack: Pack
-) -> None:
+def test_a_refund_that_nobody_told_us_about_mends_itself(acme: Organisation, pack: Pack) -> None:
     """Check 17 follows the provider's word long before; nothing is left for a person."""
+    processor = SandboxProcessor()
     order = buy(acme, pack, processor)
     processor.refund(session_of(order), 950)
 
@@ -307,10 +280,9 @@ def test_a_refund_that_nobody_told_us_about_mends_itself(
     assert told() == []
 
 
-def test_a_second_payment_is_expected_and_may_be_given_back(
-    processor: Processor, acme: Organisation, pack: Pack
-) -> None:
+def test_a_second_payment_is_expected_and_may_be_given_back(acme: Organisation, pack: Pack) -> None:
     """Check 15 tells of it; here it only has to be what we remember of it."""
+    processor = SandboxProcessor()
     order, first = stand_before_pay_page(acme, pack)
     Attempt.objects.update(state="closed")
     Order.objects.update(status="failed")
@@ -348,19 +320,6 @@ def test_a_charge_that_failed_after_all_is_told(
     assert (kind, detail["provider_took_minor"], detail["booked_minor"]) == ("payment", "0", "9500")
 
 
-@pytest.mark.parametrize("missing", ["amount", "reporting_category"])
-def test_a_line_that_cannot_be_read_is_not_left_out(
-    fake_stripe: FakeStripe, acme: Organisation, pack: Pack, missing: str
-) -> None:
-    buy(acme, pack, StripeProcessor(fake_stripe))
-    del fake_stripe.account.balance.lines[0][missing]
-
-    last = run(1)
-
-    assert "AccountUnread: stripe" in report_of(last)["error"]
-    assert not MovementCursor.objects.exists()
-
-
 def test_a_line_of_no_payment_is_told_and_the_operators_own_are_not(
     fake_stripe: FakeStripe, acme: Organisation, pack: Pack
 ) -> None:
@@ -379,112 +338,3 @@ def test_a_line_of_no_payment_is_told_and_the_operators_own_are_not(
         "tr_1",
     )
     assert set(MoneyMovement.objects.values_list("kind", flat=True)) == {"own", "other"}
-
-
-def test_what_moved_just_now_is_not_judged_yet(acme: Organisation, pack: Pack) -> None:
-    """On neither side, and not by light runs: a dispute is won between two readings."""
-    processor = SandboxProcessor()
-    order, refunded = (buy(acme, pack, processor, key=key) for key in ("a", "b"))
-    told_of = [*processor.dispute(session_of(order)), *processor.refund(session_of(refunded), 700)]
-    run(after=timedelta(minutes=5))
-    assert told() == told(FindingState.SUSPECTED) == []
-    deliver(processor, *told_of)
-    run()
-    refund_id = Refund.objects.get().refund_id
-    with time_machine.travel(utc_now() + timedelta(hours=4), tick=False):
-        deliver(processor, *processor.end_dispute(session_of(order), won=True))
-        deliver(processor, *processor.fail_refund(refund_id))
-    run(1, after=timedelta(hours=4, minutes=2), kind=RunKind.LIGHT)
-    run(1, after=timedelta(hours=4, minutes=5))
-    assert told() == told(FindingState.SUSPECTED) == []
-    run(after=timedelta(hours=6))
-    assert told() == told(FindingState.SUSPECTED) == []
-
-
-def test_a_provider_that_does_not_show_its_account_is_not_called_all_right(
-    acme: Organisation, pack: Pack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was suspected before is neither confirmed nor forgotten, and the gap is read later."""
-    processor = SandboxProcessor()
-    order = buy(acme, pack, processor)
-    run(1)
-    Refund.objects.create(order=order, refund_id="re_made_up", amount_minor=5, state="succeeded")
-    run(1, after=timedelta(hours=3))
-    assert len(told(FindingState.SUSPECTED)) == 1
-    until = MovementCursor.objects.get().read_until
-
-    def away(*_: object, **__: object) -> None:
-        raise PaymentsUnavailable
-
-    with monkeypatch.context() as patched:
-        patched.setattr(SandboxProvider, "list_movements", away)
-        inject("DELETE FROM billing_refund")
-        last = run(1, after=timedelta(hours=4))
-
-    assert "sandbox (payments_unavailable)" in report_of(last)["error"]
-    assert "check 18" in last.error
-    assert MovementCursor.objects.get().read_until == until
-    assert len(told(FindingState.SUSPECTED)) == 1
-    assert run(1, after=timedelta(hours=5)).error == ""
-    assert told(FindingState.SUSPECTED) == []
-
-
-@pytest.mark.parametrize(
-    "fault", [Fault.HTML_200_AFTER, Fault.RATE_LIMITED_BEFORE, Fault.KEY_REVOKED_BEFORE]
-)
-def test_an_account_that_stripe_does_not_show_moves_no_cursor(
-    fake_stripe: FakeStripe, acme: Organisation, pack: Pack, fault: Fault
-) -> None:
-    buy(acme, pack, StripeProcessor(fake_stripe))
-    fake_stripe.break_next(fault, times=3)
-    with pytest.raises(billing.AccountUnread, match="stripe"):
-        billing.read_movements(now=utc_now())
-    assert not MovementCursor.objects.exists()
-    assert not MoneyMovement.objects.exists()
-
-
-def test_the_account_is_read_page_by_page_and_each_line_once(
-    fake_stripe: FakeStripe, acme: Organisation, pack: Pack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    processor = StripeProcessor(fake_stripe)
-    order = buy(acme, pack, processor)
-    for _ in range(5):
-        processor.refund(session_of(order), 100)
-    monkeypatch.setattr("marketplace.billing.stripe.adapter._PAGE", 2)
-
-    assert billing.read_movements(now=utc_now()) == 6
-    assert billing.read_movements(now=utc_now() + timedelta(hours=1)) == 0
-
-    kinds = list(MoneyMovement.objects.order_by("id").values_list("kind", flat=True))
-    assert kinds == ["charge"] + ["refund"] * 5
-    assert MoneyMovement.objects.values("movement_id").distinct().count() == 6
-
-
-def test_a_statement_that_began_later_accuses_no_older_order(
-    acme: Organisation, pack: Pack
-) -> None:
-    """The first reading goes back thirty days; what is older cannot be judged."""
-    with time_machine.travel(utc_now() - timedelta(days=45), tick=False):
-        buy(acme, pack, SandboxProcessor())
-    with time_machine.travel(utc_now() - timedelta(days=2), tick=False):
-        buy(acme, pack, SandboxProcessor(), key="later")
-    spend(acme, MILLION)
-    run()
-    assert told() == []
-    assert MoneyMovement.objects.count() == 1
-    assert Entry.objects.exists()
-
-
-def forget_orders() -> None:
-    """As if nobody here had ever ordered: the payment is another shop's."""
-    inject(
-        "UPDATE billing_order SET public_id = 'ord_other', provider_session_id = NULL,"
-        " provider_payment_id = NULL, provider = 'elsewhere'"
-    )
-    inject("UPDATE billing_attempt SET session_id = ''")
-
-
-def forget_lines(processor: Processor) -> None:
-    if isinstance(processor, StripeProcessor):
-        processor.fake.account.balance.lines.clear()
-    SandboxMovement.objects.all().delete()
