@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Organisation
 from marketplace.billing import top_up_state
 from marketplace.billing.currencies import SALE_CURRENCIES
-from marketplace.billing.models import SavedCard
+from marketplace.billing.models import SavedCard, TopUpRule
 from marketplace.billing.offers import (
     MAX_QUANTITY,
     Offer,
@@ -98,6 +98,16 @@ def list_top_up_offers() -> list[Offer]:
         for pack in packs
         if any(price.currency == currency for price in pack.prices.all())
     ]
+
+
+def describe_rule(rule: TopUpRule) -> dict[str, Any]:
+    """What its form says of a rule."""
+    return {
+        "pack": f"{rule.pack.slug}:{rule.currency}",
+        "quantity": rule.quantity,
+        "threshold": rule.threshold_millitokens // MILLITOKENS_PER_TOKEN,
+        "cap": quantities.money_from_minor(rule.cap_minor, rule.currency),
+    }
 
 
 def _label(offer: Offer) -> str:

@@ -1,5 +1,7 @@
 """Automatic top-up when things break: whatever dies on the way, one charge and one credit."""
 
+from datetime import timedelta
+
 import pytest
 
 from accounts.models import Organisation
@@ -7,9 +9,11 @@ from marketplace.billing import services, top_up_state
 from marketplace.billing.models import Order, Pack, TopUpRule
 from marketplace.billing.services.top_ups import LEASE
 from marketplace.billing.stripe import client
+from marketplace.reconciliation.models import Finding, RunKind
+from marketplace.reconciliation.services import reconcile_balances
 from portal.kernel.clock import utc_now
 from tests.billing.money_back import spend
-from tests.billing.processors import Processor, StripeProcessor
+from tests.billing.processors import Processor, StripeProcessor, deliver
 from tests.billing.shop import balance_of, credited_once, make_pack
 from tests.billing.test_billing_concurrency import at_once, survives_in_child
 from tests.billing.top_ups import agree, run, top_ups_of
@@ -127,3 +131,25 @@ def test_a_worker_killed_at_any_statement_charges_and_credits_once(
         TopUpRule.objects.update(leased_until=None)
     assert survived
     assert {"0 order, 0 charge", "1 order, 0 charge", "1 order, 1 charge"} <= found
+
+
+def test_the_reconciliation_finds_nothing_to_say(
+    committed_db: CommittedDatabase, processor: Processor
+) -> None:
+    """Of one that was credited, and of one whose holder paid it on the page."""
+    acme, globex = make_organisation("Acme Ltd"), make_organisation("Globex")
+    pack = make_pack()
+    agree(acme, pack, processor)
+    agree(globex, pack, processor, "asks_holder")
+    run()
+    [order] = top_ups_of(globex)
+    services.open_payment(order=order, now=utc_now())
+    order.refresh_from_db()
+    deliver(processor, *processor.pay(order.provider_session_id or ""))
+    assert credited_once(order)
+    now = utc_now() + timedelta(hours=2)
+    for number in range(2):
+        reconcile_balances(
+            trigger="command", kind=RunKind.FULL, now=now + number * timedelta(minutes=5)
+        )
+    assert [str(finding) for finding in Finding.objects.all()] == []

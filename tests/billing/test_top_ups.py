@@ -8,14 +8,30 @@ import pytest
 from accounts.models import AuditEvent, Notice, Organisation, User
 from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services, top_up_state
-from marketplace.billing.models import Pack, PackPrice, SavedCard, TopUpRule
+from marketplace.billing.models import (
+    InboxEvent,
+    Order,
+    Pack,
+    PackPrice,
+    SavedCard,
+    StrayPayment,
+    TopUpRule,
+)
 from marketplace.billing.services.top_ups import HOLDER_HAS, LEASE
+from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Wallet
 from portal.kernel.clock import utc_now
-from tests.billing.money_back import spend
-from tests.billing.processors import Processor, deliver
+from tests.billing.money_back import approve, ask, send, spend
+from tests.billing.processors import (
+    Processor,
+    SandboxProcessor,
+    StripeProcessor,
+    deliver,
+    stand_before_pay_page,
+)
 from tests.billing.shop import MILLION, balance_of, credited_once
 from tests.billing.top_ups import agree, make_terms, owner_of, run, save_card, top_ups_of
+from tests.fakes.stripe_server import FakeStripe
 
 MINUTE = timedelta(minutes=1)
 
@@ -75,8 +91,6 @@ def test_events_of_a_charge_find_it_credited(
 def test_a_top_up_is_refunded_like_any_order(
     acme: Organisation, sam: User, team_pack: Pack, processor: Processor
 ) -> None:
-    from tests.billing.money_back import approve, ask, send
-
     agree(acme, team_pack, processor)
     run()
     [order] = top_ups_of(acme)
@@ -244,8 +258,6 @@ def test_a_removed_card_can_be_charged_by_nobody(
 def test_nothing_is_charged_while_the_wallet_is_frozen(
     acme: Organisation, team_pack: Pack, processor: Processor
 ) -> None:
-    from marketplace.ledger import services as ledger
-
     rule = agree(acme, team_pack, processor)
     run()
     spend(acme, balance_of(acme))
@@ -313,8 +325,6 @@ def test_what_was_not_shown_is_not_agreed_to(
 def test_terms_that_no_rule_can_have(
     acme: Organisation, team_pack: Pack, field: str, changes: dict[str, Any]
 ) -> None:
-    from tests.billing.processors import SandboxProcessor
-
     if scope := changes.pop("scope", ""):
         team_pack.scope = scope
     with pytest.raises(services.TopUpTermsRejected) as refusal:
@@ -342,13 +352,72 @@ def test_a_second_click_leads_to_the_same_page(acme: Organisation, processor: Pr
     assert top_up_state.find_card(acme) is None
 
 
+def test_a_visit_that_saves_a_card_is_no_payment_to_the_inbox(
+    acme: Organisation, fake_stripe: FakeStripe
+) -> None:
+    processor = StripeProcessor(fake_stripe)
+    services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    visit = SavedCard.objects.get().visit_id or ""
+    deliver(processor, *fake_stripe.account.cards.save(visit, "good"))
+    assert InboxEvent.objects.get().state == "done"
+    assert not Order.objects.exists()
+    assert not StrayPayment.objects.exists()
+    services.look_at_card_visits(organisation=acme, now=utc_now())
+    assert top_up_state.find_card(acme) is not None
+
+
+def test_of_two_visits_the_first_card_is_kept_and_the_other_forgotten(
+    acme: Organisation, processor: Processor
+) -> None:
+    services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    first = SavedCard.objects.get()
+    SavedCard.objects.update(asked_at=utc_now() - timedelta(hours=25))
+    services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    SavedCard.objects.update(asked_at=utc_now())
+    for card in SavedCard.objects.all():
+        processor.save_card(card.visit_id or "", "good")
+    services.look_at_card_visits(organisation=acme, now=utc_now())
+    run()
+    assert top_up_state.find_card(acme) == first
+    other = SavedCard.objects.latest("id")
+    assert other.saved_at is None
+    assert other.forgotten_at is not None
+
+
+def test_what_stripe_is_asked_for(
+    acme: Organisation, team_pack: Pack, fake_stripe: FakeStripe
+) -> None:
+    """One customer for all cards of a company; the key beside the parameters, not among them."""
+    agree(acme, team_pack, StripeProcessor(fake_stripe))
+    run()
+    [order] = top_ups_of(acme)
+    asked = {(one.method, one.path.removeprefix("/v1/")): one for one in fake_stripe.api.requests}
+    visit = asked["POST", "checkout/sessions"].params
+    assert (visit["mode"], visit["allowed_payment_method_types"]) == ("setup", {"0": "card"})
+    charge = asked["POST", "payment_intents"]
+    assert charge.headers["idempotency-key"] == f"{order.public_id}-1"
+    assert charge.params == {
+        "amount": "9500",
+        "currency": "usd",
+        "customer": visit["customer"],
+        "payment_method": next(iter(fake_stripe.account.cards.methods)),
+        "allowed_payment_method_types": {"0": "card"},
+        "off_session": "true",
+        "confirm": "true",
+        "description": f"Team × 1, order {order.public_id}",
+        "metadata": {
+            "order": order.public_id,
+            "organisation": acme.public_id,
+            "attempt": f"{order.public_id}-1",
+        },
+    }
+
+
 def test_an_order_by_hand_is_no_top_up(
     acme: Organisation, team_pack: Pack, processor: Processor
 ) -> None:
     """Of a person who buys while the rule looks: both are charged, and only one by itself."""
     agree(acme, team_pack, processor)
-    from tests.billing.processors import stand_before_pay_page
-
     by_hand, session = stand_before_pay_page(acme, team_pack)
     assert run() == 1
     deliver(processor, *processor.pay(session))

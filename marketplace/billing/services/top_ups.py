@@ -63,6 +63,8 @@ def run_due_top_ups(*, now: datetime) -> int:
             credited += _advance(rule, now=now)
         except DomainError as error:
             _log.warning("top_up_not_advanced", rule=rule.public_id, code=error.code)
+        except Exception:  # a bug of ours must not keep the other rules waiting
+            _log.exception("top_up_crashed", rule=rule.public_id)
         finally:
             TopUpRule.objects.filter(pk=rule.pk, leased_until=now + LEASE).update(leased_until=None)
     cards.forget_removed_cards(now=now)

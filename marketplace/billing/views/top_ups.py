@@ -11,7 +11,7 @@ from accounts.models import Role
 from accounts.services import actor_from_request
 from marketplace.billing import services, top_up_state
 from marketplace.billing.models import SavedCard, TopUpRule
-from marketplace.billing.top_up_forms import TopUpForm
+from marketplace.billing.top_up_forms import TopUpForm, describe_rule
 from marketplace.billing.views.buying import STATUS_BY_KIND
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError
@@ -110,7 +110,8 @@ def _render_page(
     judgement = top_up_state.judge_rule(rule, now=now) if rule else None
     waits = judgement is not None and judgement.reason == "in_flight"
     if form is None and card is not None:
-        form = TopUpForm(organisation=tenant, card=card)
+        initial = describe_rule(rule) if rule else None
+        form = TopUpForm(organisation=tenant, card=card, initial=initial)
     return render(
         request,
         "billing/top_up.html",
