@@ -327,6 +327,13 @@ def test_a_line_of_no_payment_is_told_and_the_operators_own_are_not(
     payout = {"id": "po_1", "object": "payout", "currency": "usd", "amount": 5000}
     balance.note("payout", payout, -5000)
     balance.note("fee", {"currency": "usd"}, -700)
+    _order, session = stand_before_pay_page(acme, pack)
+    processor = StripeProcessor(fake_stripe)
+    processor.pay(session)
+    processor.refund(session, 9500)
+    balance.note("fee", balance.lines[-2]["source"], -30)
+    processor.forget_events()
+    forget_orders()
     balance.note("transfer", {**payout, "id": "tr_1", "object": "transfer"}, -300)
 
     run()
@@ -337,4 +344,5 @@ def test_a_line_of_no_payment_is_told_and_the_operators_own_are_not(
         "-300",
         "tr_1",
     )
-    assert set(MoneyMovement.objects.values_list("kind", flat=True)) == {"own", "other"}
+    kinds = set(MoneyMovement.objects.values_list("kind", flat=True))
+    assert kinds == {"own", "other", "charge", "refund"}

@@ -27,7 +27,7 @@ NUMBER = 18
 
 _OF_SHARE = "o.tariff_millitokens / o.amount_minor * {minor}"
 
-# What a payment brought in, and what was ever moved because of it.
+# What a payment brought in, and what its buyer has left in it; a fee for it is the operator's own.
 _PAYMENTS = """
 SELECT m.provider, m.payment_id, SUM(m.amount_minor) AS net,
        SUM(CASE WHEN m.kind IN ('charge', 'charge_failure') THEN m.amount_minor ELSE 0 END)
@@ -35,7 +35,7 @@ SELECT m.provider, m.payment_id, SUM(m.amount_minor) AS net,
        SUM(CASE WHEN m.kind = 'charge' THEN 1 ELSE 0 END) AS charges,
        MIN(m.currency) AS currency, MAX(m.currency) AS other_currency
 FROM billing_moneymovement m JOIN billing_movementcursor c ON c.provider = m.provider
-WHERE m.payment_id <> ''
+WHERE m.payment_id <> '' AND m.kind NOT IN ('own', 'other')
 GROUP BY m.provider, m.payment_id, c.read_until
 HAVING MAX(m.created_at) <= c.read_until
 """
