@@ -8,6 +8,8 @@ _PAGES = {
     "order": ("ops:order", "order"),
     "transaction": ("ops:transaction", "transaction"),
     "entry": ("ops:transaction", "transaction"),
+    "debt": ("ops:debt", "debtor"),
+    "owed_back": ("ops:debt", "debtor"),
 }
 # Elsewhere the stock admin finds it.
 _LISTS = {
@@ -20,15 +22,16 @@ _LISTS = {
     "reversal": "admin:billing_moneymovement_changelist",
     "movement": "admin:billing_moneymovement_changelist",
 }
-# Named by whose they are, too: "event:stripe:evt_…". What the ledger calls a payment is ours.
-_OF_PROVIDERS = ("event", "payment", "reversal", "movement")
+# Named by whose they are, too: "event:stripe:evt_…", or by the unit: "debt:live:org_…". What the
+# ledger calls a payment is ours.
+_NAMED_LAST = ("event", "payment", "reversal", "movement", "debt", "owed_back")
 
 
 def link_reference(text: str) -> str:
     """The address, or empty where nothing is known to be there."""
     kind, _colon, rest = text.partition(":")
     first, _colon, last = rest.partition(":")
-    key = last if kind in _OF_PROVIDERS else first.split("/")[0]
+    key = last if kind in _NAMED_LAST else first.split("/")[0]
     if not key:
         return ""
     if kind in _PAGES:

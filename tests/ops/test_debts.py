@@ -9,6 +9,7 @@ from accounts.models import AuditEvent, Membership, Organisation, Role, User
 from accounts.services import SYSTEM_ACTOR
 from marketplace.ledger import selectors as ledger
 from marketplace.ledger.models import Freeze
+from marketplace.ledger.services import Move, post_transaction
 from marketplace.reconciliation import selectors, services
 from marketplace.reconciliation.models import Finding
 from portal.kernel.clock import utc_now
@@ -79,6 +80,8 @@ def test_what_was_paid_thaws_the_wallets_and_ends_the_finding(
     listed = staff.get("/ops/debts/").content.decode()
     for said in ("$95.00", acme.name, acme.orders.get().public_id, reported.public_id):
         assert said in listed
+    finding = staff.get(f"/ops/reconciliation/findings/{reported.public_id}/").content.decode()
+    assert path_of(acme) in finding
     assert record(staff, acme, amount="60.00", end="forgiven").status_code == 302
     assert (owed_by(acme), is_frozen(acme)) == (35 * MILLION, True)
     assert "$35.00 are open" in signed_in(bill).get("/o/acme/orders/").content.decode()
@@ -145,6 +148,36 @@ def test_what_cannot_be_recorded_changes_nothing(
     member.delete()
     assert record(toms, acme, key="m" * 22, owed=94 * MILLION).status_code == 302
     assert owed_by(acme) == 0
+
+
+def test_a_debt_that_was_paid_and_then_not_owed_is_owed_back(
+    acme: Organisation, reported: Finding, sam: User
+) -> None:
+    settle(acme, sam)
+    session = acme.orders.get().provider_session_id or ""
+    deliver(PROCESSOR, *PROCESSOR.end_dispute(session, won=True))
+    run_twice()
+    found = selectors.list_findings().get(check_number=17)
+    assert (found.subject, found.at_stake_millitokens) == (
+        f"owed_back:live:{acme.public_id}",
+        95 * MILLION,
+    )
+    post_transaction(
+        kind="adjustment",
+        unit="live",
+        idempotency_scope="staff",
+        idempotency_key="back",
+        moves=[Move(("receivable", acme.public_id), ("clearing", "bank"), 95 * MILLION)],
+        reason="paid back",
+        reference=f"finding:{found.public_id}",
+        now=utc_now(),
+    )
+    services.resolve_finding(
+        finding=found, note="Paid back", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
+    )
+    audit()
+    run_twice()
+    assert not selectors.list_findings().filter(check_number__in=[5, 17]).exists()
 
 
 def test_a_debt_that_was_not_reported_yet_waits(acme: Organisation, sam: User) -> None:

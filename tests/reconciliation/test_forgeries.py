@@ -344,6 +344,9 @@ def test_what_a_person_did_about_a_finding_raises_nothing(busy: Wallet, ahead: t
     _post(OPERATORS["commission"], ("payable", provider), key="6", reference=reason)
     _post(SANDBOX, ("receivable", busy.owner_key), key="7", reference=reason)
     _post(OPERATORS["promotion"], ("receivable", busy.owner_key), key="8", reference=reason)
+    # And not owed after all.
+    _post(("receivable", busy.owner_key), SANDBOX, key="9", reference=reason)
+    _post(("receivable", busy.owner_key), OPERATORS["promotion"], key="10", reference=reason)
     for reference in (reason, f"{reason}:2"):
         _grant(busy, reference)
     run_twice()

@@ -104,6 +104,9 @@ _DECIDED_MOVES = (
     # A debt that was paid otherwise, or that is forgiven.
     "clearing:receivable",
     "promotion:receivable",
+    # One that was settled, and then not owed after all: paid back, or not forgiven any more.
+    "receivable:clearing",
+    "receivable:promotion",
 )
 # Between the operator's accounts anything adds up, so each such transaction names the record that
 # it was made for: the payment, as it goes into suspense and out again, or the finding, older than

@@ -109,6 +109,13 @@ SELECT 'debt:' || d.unit || ':' || d.owner_key AS subject, d.debt AS at_stake, N
        d.owner_key, d.debt
 FROM debts d WHERE d.debt > 0
 """  # noqa: S608 (our own text)
+# A debt that was settled, and then the bank gave the money back after all: for a person to repay.
+_OWED_BACK = f"""
+WITH {_DEBTS}
+SELECT 'owed_back:' || d.unit || ':' || d.owner_key AS subject, -d.debt AS at_stake,
+       NULL AS wallet_id, d.owner_key, -d.debt AS owed_back
+FROM debts d WHERE d.debt < 0
+"""  # noqa: S608 (our own text)
 
 
 def _examine_reversals(cursor: CursorWrapper, scope: Scope) -> Examined:
@@ -121,6 +128,7 @@ def _examine_reversals(cursor: CursorWrapper, scope: Scope) -> Examined:
             *find_differences(cursor, _WITHOUT_ORDER, [floor], action=Action.FINDING),
             *find_differences(cursor, _DEBT_FREEZES),
             *find_differences(cursor, _STANDING_DEBTS, action=Action.FINDING),
+            *find_differences(cursor, _OWED_BACK, action=Action.FINDING),
         ],
     )
 
