@@ -229,6 +229,13 @@ STRIPE_API_URL = env.str("STRIPE_API_URL", default="https://api.stripe.com")
 STRIPE_PAY_PAGE_ORIGIN = env.str("STRIPE_PAY_PAGE_ORIGIN", default="https://checkout.stripe.com")
 # How long an order waits for its payment.
 ORDER_MINUTES = env.int("ORDER_MINUTES", default=60)
+# Our bank account, for buyers who transfer the money; without holder, account and bank nobody is
+# offered that. An order waits for its transfer so many days.
+BANK_TRANSFER_HOLDER = env.str("BANK_TRANSFER_HOLDER", default="")
+BANK_TRANSFER_ACCOUNT = env.str("BANK_TRANSFER_ACCOUNT", default="")
+BANK_TRANSFER_BIC = env.str("BANK_TRANSFER_BIC", default="")
+BANK_TRANSFER_BANK = env.str("BANK_TRANSFER_BANK", default="")
+TRANSFER_DAYS = env.int("TRANSFER_DAYS", default=14)
 # Unused paid tokens are refunded for so many days after payment; 0 never, unset until they expire.
 REFUND_DAYS = env.int("REFUND_DAYS", default=None)
 # Refunds worth more than this, in whole units of the tariff currency, take two of our people.

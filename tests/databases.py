@@ -162,6 +162,10 @@ def _set_environment(root: Path) -> None:
     var.mkdir(exist_ok=True)
     os.environ["TOKENWORKS_VAR"] = str(var)
     os.environ["SECRET_KEY"] = "tests-only-" + "x" * 50
+    os.environ["BANK_TRANSFER_HOLDER"] = "Test Market Ltd"
+    os.environ["BANK_TRANSFER_ACCOUNT"] = "DE89370400440532013000"
+    os.environ["BANK_TRANSFER_BIC"] = "COBADEFFXXX"
+    os.environ["BANK_TRANSFER_BANK"] = "Test Bank"
     os.environ["ENCRYPTION_KEYS"] = "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk="
     os.environ["DATABASE_URL"] = _make_store(root).url(worker)
 

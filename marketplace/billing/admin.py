@@ -9,6 +9,8 @@ from django.http import HttpRequest
 from accounts import services as accounts
 from marketplace.billing.models import (
     Attempt,
+    BankPayback,
+    BankTransfer,
     Dispute,
     Document,
     DocumentCounter,
@@ -34,6 +36,7 @@ from marketplace.billing.models import (
     SavedCard,
     StrayPayment,
     TopUpRule,
+    TransferSlip,
     Voucher,
     VoucherBatch,
     VoucherRedemption,
@@ -184,6 +187,28 @@ class RedLetterAdmin(ViewOnlyAdmin):
     list_display = ("number", "fapiao", "amount_minor", "issued_on", "recorded_by")
     list_select_related = ("fapiao", "recorded_by")
     search_fields = ("number", "fapiao__number")
+
+
+@admin.register(TransferSlip)
+class TransferSlipAdmin(ViewOnlyAdmin):
+    list_display = ("reference", "amount_minor", "currency", "is_open", "created_at")
+    search_fields = ("reference",)
+
+
+@admin.register(BankTransfer)
+class BankTransferAdmin(ViewOnlyAdmin):
+    list_display = ("bank_id", "amount_minor", "currency", "payer", "slip", "recorded_by")
+    list_filter = ("currency",)
+    list_select_related = ("slip", "recorded_by")
+    search_fields = ("public_id", "bank_id", "payer", "slip__reference")
+
+
+@admin.register(BankPayback)
+class BankPaybackAdmin(ViewOnlyAdmin):
+    list_display = ("public_id", "slip", "amount_minor", "state", "bank_id", "changed_at")
+    list_filter = ("state",)
+    list_select_related = ("slip",)
+    search_fields = ("public_id", "bank_id", "slip__reference")
 
 
 @admin.register(RefundRequest)

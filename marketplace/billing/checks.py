@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from stdnum import iban
 
 from accounts.tax_ids import TaxIdWrong, clean_tax_id
+from marketplace.billing.bank.account import bank_is_set_up, get_account, looks_like_iban
 from marketplace.billing.currencies import SALE_CURRENCIES
 from marketplace.billing.providers import (
     has_live_payment_keys,
@@ -20,6 +22,7 @@ from marketplace.billing.services.documents import CREDIT_NOTE_SERIES, TEST_SERI
 
 # What payment processors accept for the life of a pay page, which outlives its order a little.
 ORDER_MINUTES_RANGE = range(30, 23 * 60 + 1)
+TRANSFER_DAYS_RANGE = range(1, 91)
 _OWN_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "testserver"})
 
 
@@ -70,7 +73,7 @@ def check_payments(
                 id="billing.E004",
             )
         )
-    return [*problems, *_check_stripe()]
+    return [*problems, *_check_stripe(), *_check_bank()]
 
 
 def _check_stripe() -> Iterator[CheckMessage]:
@@ -103,6 +106,25 @@ def _check_stripe() -> Iterator[CheckMessage]:
             hint="Use https, or leave it out.",
             id="billing.E009",
         )
+
+
+def _check_bank() -> Iterator[CheckMessage]:
+    """Whole or not at all, and its number one that money arrives at."""
+    account = get_account()
+    if any((account.holder, account.number, account.bic, account.bank)) and not bank_is_set_up():
+        yield Error(
+            "Bank transfer is set up by half: nobody is offered it.",
+            hint="Set BANK_TRANSFER_HOLDER, BANK_TRANSFER_ACCOUNT and BANK_TRANSFER_BANK, or none.",
+            id="billing.E012",
+        )
+    if looks_like_iban(account.number) and not iban.is_valid(account.number):
+        yield Error(
+            "BANK_TRANSFER_ACCOUNT looks like an IBAN and is none.",
+            hint="Compare it with what your bank says: a digit is wrong, missing or too many.",
+            id="billing.E013",
+        )
+    if settings.TRANSFER_DAYS not in TRANSFER_DAYS_RANGE:
+        yield Error("TRANSFER_DAYS must be between 1 and 90.", id="billing.E014")
 
 
 def _is_reachable() -> bool:

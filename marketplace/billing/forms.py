@@ -8,6 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.billing.models import FapiaoKind
+from marketplace.billing.models.orders import BY_TRANSFER
 from marketplace.billing.offers import MAX_QUANTITY
 from marketplace.billing.sandbox.cards import LAST4_BY_STATE
 from marketplace.billing.sandbox.processor import MAX_DELAY
@@ -71,6 +72,8 @@ class OrderForm(forms.Form):
     key = forms.CharField(widget=forms.HiddenInput, max_length=64)
     # The purchase request that the order approves.
     asked = forms.CharField(widget=forms.HiddenInput, max_length=40, required=False)
+    # The button that was pressed: the pay page's, or that of a bank transfer.
+    way = forms.ChoiceField(choices=[("", ""), (BY_TRANSFER, "")], required=False)
     purchase_reference = forms.CharField(
         label=_("Your reference"),
         help_text=_("A purchase order number or cost centre; it is printed on the invoice."),

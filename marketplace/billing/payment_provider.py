@@ -178,10 +178,14 @@ class PaymentEvent:
 
 
 class PaymentProvider(ReversingProvider, AccountedProvider, SavingProvider, Protocol):
-    """One processor account. ``livemode`` is what all its sessions and events must say."""
+    """One processor account. ``livemode`` is what all its sessions and events must say, and
+    ``shows_account`` whether it keeps books of its own that ours can be compared with."""
 
     name: str
-    livemode: bool
+    shows_account: bool
+
+    @property
+    def livemode(self) -> bool: ...
 
     def create_session(self, request: SessionRequest, *, idempotency_key: str) -> PaymentSession:
         """Make a session, or return the one made before under this key.

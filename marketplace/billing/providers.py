@@ -2,6 +2,8 @@
 
 from django.conf import settings
 
+from marketplace.billing.bank.account import bank_is_set_up
+from marketplace.billing.bank.adapter import BankProvider
 from marketplace.billing.payment_provider import (
     NO_PROVIDER,
     PaymentProvider,
@@ -67,12 +69,15 @@ def list_payment_providers() -> list[PaymentProvider]:
         providers.append(StripeProvider())
     if sandbox_is_allowed():
         providers.append(SandboxProvider())
+    if bank_is_set_up():
+        providers.append(BankProvider())
     return providers
 
 
 def get_default_provider() -> PaymentProvider:
-    """Where new orders are paid. Raises PaymentsUnavailable when there is none."""
-    providers = list_payment_providers()
+    """Where new orders are paid unless the buyer chooses to transfer the money. Raises
+    PaymentsUnavailable when there is none."""
+    providers = [one for one in list_payment_providers() if one.name != BankProvider.name]
     if not providers:
         raise PaymentsUnavailable(NO_PROVIDER, code="payments_not_set_up")
     return providers[0]

@@ -34,6 +34,8 @@ urlpatterns = [
     path(f"{_ORDER}check/", orders.check_order, name="check"),
     path(f"{_ORDER}cancel/", orders.cancel_order, name="cancel"),
     path(f"{_ORDER}receipt/", orders.receipt, name="receipt"),
+    path(f"{_ORDER}proforma/", orders.proforma, name="proforma"),
+    path(f"{_ORDER}proforma/pdf/", orders.proforma_pdf, name="proforma_pdf"),
     path(f"{_ORDER}refund/", refunds.ask_refund, name="refund"),
     path(
         "o/<slug:organisation>/refunds/<str:refund>/withdraw/",

@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from portal.ops import books, debts, fapiao, home, reconciliation, refunds, reviews, vouchers
+from portal.ops import (
+    books,
+    debts,
+    fapiao,
+    home,
+    reconciliation,
+    refunds,
+    reviews,
+    transfers,
+    vouchers,
+)
 
 app_name = "ops"
 
@@ -21,6 +31,10 @@ urlpatterns = [
     path("ops/fapiao/<str:fapiao>/", fapiao.fapiao_detail, name="fapiao"),
     path("ops/debts/", debts.debt_list, name="debts"),
     path("ops/debts/<str:debtor>/", debts.debt_detail, name="debt"),
+    path("ops/transfers/", transfers.transfer_list, name="transfers"),
+    path("ops/transfers/<str:transfer>/", transfers.transfer_detail, name="transfer"),
+    path("ops/transfers/<str:transfer>/unmatch/", transfers.unmatch, name="unmatch"),
+    path("ops/paybacks/<str:payback>/", transfers.record_payback, name="record_payback"),
     path("ops/vouchers/", vouchers.voucher_list, name="vouchers"),
     path("ops/vouchers/<str:batch>/withdraw/", vouchers.withdraw, name="withdraw_vouchers"),
     path("ops/wallets/<int:wallet>/", books.wallet, name="wallet"),

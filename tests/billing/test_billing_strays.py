@@ -218,9 +218,9 @@ def test_the_order_says_that_a_second_payment_came(acme: Organisation, team_pack
     owner = acme.memberships.get(role="owner").user
     page = f"/o/{acme.slug}/orders/{order.public_id}/"
     deliver(*pay(second))
-    assert "more than one payment" not in signed_in(owner).get(page).content.decode()
+    assert "more money for this order" not in signed_in(owner).get(page).content.decode()
     SandboxSession.objects.filter(pk=first.pk).update(state="open")
     deliver(*pay(first))
     text = signed_in(owner).get(page).content.decode()
-    assert "more than one payment" in text
+    assert "more money for this order" in text
     assert "$95.00" in text

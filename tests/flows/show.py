@@ -21,7 +21,7 @@ from fido2.webauthn import (
 
 from accounts.models import Organisation, Role, User
 from accounts.services import SYSTEM_ACTOR
-from marketplace.billing.models import FapiaoLine
+from marketplace.billing.models import BankTransfer, FapiaoLine
 from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Transaction, Wallet
 from marketplace.ledger.services import Move
@@ -31,6 +31,7 @@ from marketplace.reconciliation.models import Finding
 from portal.kernel.clock import utc_now
 from portal.web.docs import PAGES as DOC_PAGES
 from tests.billing.shop import MILLION, make_pack
+from tests.billing.transfers import receive
 from tests.cast import make_organisation, make_person
 from tests.flows.site_map import SITE_MAP, Caller, Kind, list_site_routes
 from tests.flows.world import INVITATION_TOKEN, Tenant, buy, make_tenant
@@ -68,6 +69,7 @@ class Market:
     finding: Finding
     wallet: Wallet  # the tenant's
     frozen: Wallet  # the newcomer's, by staff
+    arrived: BankTransfer  # names the tenant's order
 
     def addresses(self, name: str) -> Iterator[tuple[str, str]]:
         """Who looks at the page ``name`` ("" for nobody signed in), and where."""
@@ -104,6 +106,7 @@ class Market:
             **self.tenant.arguments(name),
             "run": self.finding.last_run.public_id,
             "finding": self.finding.public_id,
+            "transfer": self.arrived.public_id,
             "debtor": self.frozen.owner_key,
             "token": INVITATION_TOKEN.format(slug=self.tenant.organisation.slug),
             "pk": self.passkey.pk,
@@ -120,7 +123,8 @@ class Market:
             "catalog:service": [{"slug": self.tenant.service.slug}],
             "partners:apply": [{"organisation": "newcomers"}],
             "billing:order": [{"order": self.tenant.waiting.public_id},
-                              {"order": self.tenant.paid.public_id}],
+                              {"order": self.tenant.paid.public_id},
+                              {"order": self.tenant.transfer.public_id}],
             "ops:wallet": [{"wallet": self.wallet.pk}, {"wallet": self.frozen.pk}],
             "ops:order": [{"order": self.tenant.paid.public_id}],
             "account_reset_password_from_key": [
@@ -160,7 +164,8 @@ def make_market(sam: User) -> Market:
     wallet = Wallet.objects.get(owner_key=tenant.organisation.public_id, unit="live")
     finding = make_finding(tenant, wallet)
     owe(newcomers, finding)
-    return Market(tenant, sam, passkey, newcomer, finding, wallet, frozen)
+    arrived = receive(sam, amount_minor=5000, text=f"For {tenant.transfer.provider_session_id}")
+    return Market(tenant, sam, passkey, newcomer, finding, wallet, frozen, arrived)
 
 
 def make_credential() -> dict[str, Any]:

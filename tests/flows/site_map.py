@@ -122,13 +122,16 @@ SITE_MAP: dict[str, Entry] = {
         web:proof billing:buy billing:orders billing:order billing:documents billing:document
         billing:fapiao billing:ask_fapiao
         billing:refund billing:statements billing:statement billing:redeem_voucher billing:top_up
-        partners:earnings
+        billing:proforma partners:earnings
         """,
     ),
     **_entries(
         Kind.FILE,
         Role.BILLING,
-        "web:proof_file billing:document_pdf billing:statement_pdf billing:statement_csv",
+        """
+        web:proof_file billing:document_pdf billing:statement_pdf billing:statement_csv
+        billing:proforma_pdf
+        """,
     ),
     **_entries(
         Kind.ACTION,
@@ -163,11 +166,15 @@ SITE_MAP: dict[str, Entry] = {
         """
         ops:home ops:vouchers ops:reviews ops:review ops:findings ops:finding ops:runs ops:run
         ops:wallet ops:transaction ops:call ops:order ops:refunds ops:refund
-        ops:debts ops:debt ops:fapiao_list ops:fapiao
+        ops:debts ops:debt ops:fapiao_list ops:fapiao ops:transfers ops:transfer
         billing:sandbox_payment
         """,
     ),
-    **_entries(Kind.ACTION, Caller.STAFF, "ops:run_now ops:withdraw_vouchers"),
+    **_entries(
+        Kind.ACTION,
+        Caller.STAFF,
+        "ops:run_now ops:withdraw_vouchers ops:unmatch ops:record_payback",
+    ),
 }
 
 

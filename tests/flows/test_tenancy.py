@@ -185,6 +185,8 @@ def test_staff_pages_do_not_exist_for_others(initech: Tenant) -> None:
         "order": initech.paid.public_id,
         "refund": "rfq_x",
         "fapiao": initech.fapiao.public_id,
+        "transfer": "trf_x",
+        "payback": "tbk_x",
         "debtor": initech.organisation.public_id,
         "session": initech.paid.provider_session_id,
     }

@@ -28,12 +28,14 @@ from tests.billing.processors import SandboxProcessor
 from tests.billing.purchases import ask_for
 from tests.billing.shop import open_order, pay, signed
 from tests.billing.top_ups import agree
+from tests.billing.transfers import open_transfer
 from tests.cast import make_key, make_member, make_organisation, make_person
 from tests.market import give_tokens, make_call
 from tests.partners.cast import PRICES, make_live_service
 
 INVITATION_TOKEN = "an-invitation-to-{slug}"
 OF_PAID_ORDERS = {"billing:receipt", "billing:refund"}
+OF_TRANSFERS = {"billing:proforma", "billing:proforma_pdf"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Tenant:
     asked: PurchaseRequest  # by the member, undecided
     fapiao: Fapiao  # asked for
     rule: TopUpRule  # with a saved card; enough tokens are left
+    transfer: Order  # waits for one
     invitation: Invitation
     provider: Provider
     service: Service
@@ -75,7 +78,7 @@ class Tenant:
             "service": self.service.public_id if partners else self.service.slug,
             "key": (self.provider_key if partners else self.key).public_id,
             "call": self.call.public_id,
-            "order": (self.paid if name in OF_PAID_ORDERS else self.waiting).public_id,
+            "order": self._order_of(name).public_id,
             "refund": self.refund.public_id,
             "asked": self.asked.public_id,
             "fapiao": self.fapiao.public_id,
@@ -90,6 +93,11 @@ class Tenant:
             "member": self.member.public_id,
             "review": self.review.public_id,
         }
+
+    def _order_of(self, name: str) -> Order:
+        if name in OF_PAID_ORDERS:
+            return self.paid
+        return self.transfer if name in OF_TRANSFERS else self.waiting
 
 
 def make_tenant(name: str, *, pack: Pack, model: AIModel) -> Tenant:
@@ -129,6 +137,7 @@ def make_tenant(name: str, *, pack: Pack, model: AIModel) -> Tenant:
             email=billing.email,
         ),
         rule=agree(organisation, pack, SandboxProcessor()),
+        transfer=open_transfer(organisation, pack, key=f"{stem}-transfer"),
         invitation=_invite(organisation, owner),
         provider=provider,
         service=service,

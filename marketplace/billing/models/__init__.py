@@ -52,6 +52,12 @@ from marketplace.billing.models.sandbox import (
 )
 from marketplace.billing.models.strays import StrayKind, StrayPayment
 from marketplace.billing.models.top_ups import RuleEnd, SavedCard, TopUpRule
+from marketplace.billing.models.transfers import (
+    BankPayback,
+    BankTransfer,
+    PaybackState,
+    TransferSlip,
+)
 from marketplace.billing.models.vouchers import Voucher, VoucherBatch, VoucherRedemption
 
 __all__ = [
@@ -66,6 +72,8 @@ __all__ = [
     "WITHDRAWN_STATES",
     "Attempt",
     "AttemptState",
+    "BankPayback",
+    "BankTransfer",
     "Dispute",
     "DisputeState",
     "Document",
@@ -85,6 +93,7 @@ __all__ = [
     "OrderStatus",
     "Pack",
     "PackPrice",
+    "PaybackState",
     "PurchaseRequest",
     "PurchaseState",
     "RedLetter",
@@ -104,6 +113,7 @@ __all__ = [
     "StrayKind",
     "StrayPayment",
     "TopUpRule",
+    "TransferSlip",
     "Voucher",
     "VoucherBatch",
     "VoucherRedemption",

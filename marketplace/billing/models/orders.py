@@ -42,6 +42,8 @@ CREDITED_ORDER_STATUSES = (
 MISMATCH = "mismatch"
 # The saved card could not be charged without its holder.
 HOLDER_NEEDED = "authentication_required"
+# The name of the payment provider that is our own bank account.
+BY_TRANSFER = "bank"
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -115,7 +117,7 @@ class Order(models.Model):
         TopUpRule, on_delete=models.PROTECT, null=True, blank=True, related_name="orders"
     )
     livemode = models.BooleanField()
-    provider = models.CharField(max_length=20)  # "sandbox", "stripe"
+    provider = models.CharField(max_length=20)  # "sandbox", "stripe", "bank"
     provider_session_id = models.CharField(max_length=120, null=True, unique=True)
     provider_payment_id = models.CharField(max_length=120, null=True, unique=True)
     failure_code = models.CharField(max_length=60, blank=True)
@@ -190,6 +192,11 @@ class Order(models.Model):
     def payment_reference(self) -> str:
         """What its provider knows the payment by."""
         return self.provider_payment_id or self.provider_session_id or ""
+
+    @property
+    def is_by_transfer(self) -> bool:
+        """Paid by bank transfer, under the reference that is its session's id."""
+        return self.provider == BY_TRANSFER
 
     @property
     def total_millitokens(self) -> int:

@@ -13,6 +13,7 @@ class StrayKind(models.TextChoices):
 
     SURPLUS = "surplus"  # its order had been credited by another payment
     UNMATCHED = "unmatched"  # it names no order that we know
+    PART = "part"  # of what its order costs; the rest has not arrived
     PLACED = "placed"
 
 
@@ -42,7 +43,7 @@ class StrayPayment(models.Model):
             models.UniqueConstraint(fields=["provider", "payment_id"], name="stray_payment_once"),
             models.CheckConstraint(
                 condition=Q(kind="unmatched", order__isnull=True)
-                | Q(kind__in=["surplus", "placed"], order__isnull=False),
+                | Q(kind__in=["surplus", "part", "placed"], order__isnull=False),
                 name="stray_payment_kind_sound",
             ),
             models.CheckConstraint(

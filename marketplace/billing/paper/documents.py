@@ -1,4 +1,4 @@
-"""Invoices and credit notes in words."""
+"""Invoices, credit notes and pro-forma invoices in words."""
 
 from html import unescape
 from zoneinfo import ZoneInfo
@@ -8,8 +8,10 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language, gettext, pgettext
 
 from marketplace.billing import selectors
+from marketplace.billing.bank.instructions import describe_transfer
 from marketplace.billing.models import Document, Order
 from marketplace.billing.paper.content import Paper, Row, Table, describe_party
+from marketplace.billing.parties import describe_buyer, describe_seller
 from portal.kernel.quantities import (
     format_date,
     format_money,
@@ -58,6 +60,65 @@ def _list_facts(document: Document) -> list[tuple[str, str]]:
             (gettext("Good for"), selectors.describe_scopes([order.scope])[order.scope]),
         ]
     return facts
+
+
+def describe_proforma(order: Order) -> Paper:
+    """What a buyer by bank transfer pays by: no invoice, and with no number of their series."""
+    zone = ZoneInfo(order.organisation.timezone)
+    transfer = describe_transfer(order)
+    assert transfer is not None
+    account = transfer.account
+    facts = [
+        (gettext("Date"), format_date(order.created_at, zone)),
+        (gettext("Order number"), order.public_id),
+        (gettext("Your reference"), order.purchase_reference),
+        (gettext("Pay until"), format_time(order.expires_at, zone)),
+        (gettext("Account holder"), account.holder),
+        (gettext("Account number or IBAN"), account.printed_number),
+        (gettext("BIC"), account.bic),
+        (gettext("Bank"), account.bank),
+        (gettext("Payment reference"), transfer.reference),
+        (gettext("Good for"), selectors.describe_scopes([order.scope])[order.scope]),
+    ]
+    return Paper(
+        heading=gettext("Pro-forma invoice"),
+        seller=describe_party(describe_seller(), title=pgettext("document", "From")),
+        buyer=describe_party(describe_buyer(order.organisation), title=pgettext("document", "To")),
+        facts=tuple((name, value) for name, value in facts if value),
+        tables=(_describe_order(order),),
+        notes=(
+            gettext("This is not an invoice: the invoice follows when the money has arrived."),
+            gettext(
+                "Name the payment reference in your transfer, or we cannot tell what it is for."
+            ),
+        ),
+        warning="" if order.livemode else gettext("Test mode: no money moves. Do not pay this."),
+    )
+
+
+def _describe_order(order: Order) -> Table:
+    net_minor = order.amount_minor - order.tax_minor
+    return Table(
+        title=gettext("What was ordered"),
+        columns=(
+            gettext("Pack"),
+            gettext("Amount (%(currency)s)") % {"currency": order.currency},
+        ),
+        rows=(
+            Row(
+                order.pack_name, (_amount(order, order.amount_minor),), tuple(_list_details(order))
+            ),
+        ),
+        totals=(
+            Row(gettext("Net"), (_amount(order, net_minor),)),
+            Row(name_tax(order), (_amount(order, order.tax_minor),)),
+            Row(gettext("To transfer"), (_amount(order, order.amount_minor),)),
+        ),
+    )
+
+
+def _amount(order: Order, amount_minor: int) -> str:
+    return format_money(amount_minor, order.currency, _language())
 
 
 def _describe_goods(document: Document) -> Table:

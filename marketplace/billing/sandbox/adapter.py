@@ -41,6 +41,7 @@ class SandboxProvider:
 
     name = "sandbox"
     livemode = False
+    shows_account = True
 
     def create_session(self, request: SessionRequest, *, idempotency_key: str) -> PaymentSession:
         return _as_session(

@@ -12,6 +12,7 @@ from accounts import services as accounts
 from accounts.models import Organisation, User
 from accounts.services import Actor
 from marketplace.billing.models import Order, OrderStatus, Pack, PurchaseRequest
+from marketplace.billing.models.orders import BY_TRANSFER
 from marketplace.billing.offers import Offer, make_offer
 from marketplace.billing.payment_provider import PaymentRefused, SessionRequest
 from marketplace.billing.providers import get_default_provider, get_payment_provider
@@ -88,6 +89,7 @@ def start_checkout(
     purchase_reference: str = "",
     terms: str = "",
     purchase_request: PurchaseRequest | None = None,
+    by_transfer: bool = False,
     actor: Actor | None = None,
     now: datetime,
 ) -> Order:
@@ -95,7 +97,7 @@ def start_checkout(
 
     ``terms`` is the digest of the offer that the buyer saw (``Offer.terms``); an order is only
     made under those. The order stays a draft until ``open_payment``. ``purchase_request`` is what
-    it approves, in the same commit.
+    it approves, in the same commit. ``by_transfer``: the buyer will transfer the money to our bank.
 
     Raises IdempotencyKeyReused, OfferChanged, TooManyOpenOrders, PackUnavailable,
     QuantityRejected, IdempotencyKeyRejected, PurchaseReferenceRejected, PaymentsUnavailable,
@@ -106,14 +108,16 @@ def start_checkout(
     actor = actor or Actor(id=user.public_id, label=user.email)
     _require_text(idempotency_key, 1, _MAX_KEY_LENGTH, IdempotencyKeyRejected)
     _require_text(purchase_reference, 0, _MAX_REFERENCE_LENGTH, PurchaseReferenceRejected)
-    request_hash = _hash_request(pack, currency, quantity, purchase_reference, purchase_request)
+    request_hash = _hash_request(
+        pack, currency, quantity, purchase_reference, purchase_request, by_transfer=by_transfer
+    )
     # Asked first: a repeated request gets its order even if the pack has changed since.
     earlier = Order.objects.filter(
         organisation=organisation, idempotency_key=idempotency_key
     ).first()
     if earlier is not None:
         return _require_same(earlier, request_hash)
-    provider = get_default_provider()
+    provider = get_payment_provider(BY_TRANSFER) if by_transfer else get_default_provider()
     offer = make_offer(pack=pack, currency=currency, quantity=quantity)
     if terms and terms != offer.terms:
         raise OfferChanged
@@ -126,7 +130,7 @@ def start_checkout(
         livemode=provider.livemode,
         provider=provider.name,
         created_at=now,
-        expires_at=now + timedelta(minutes=settings.ORDER_MINUTES),
+        expires_at=now + _time_to_pay(by_transfer=by_transfer),
         **snapshot_of(offer),
     )
     with transaction.atomic(durable=True):
@@ -237,10 +241,19 @@ def _hash_request(
     quantity: int,
     purchase_reference: str,
     asked: PurchaseRequest | None,
+    *,
+    by_transfer: bool,
 ) -> str:
     content = [pack.public_id, currency, quantity, purchase_reference]
     content += [asked.public_id] if asked else []
+    content += [BY_TRANSFER] if by_transfer else []
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _time_to_pay(*, by_transfer: bool) -> timedelta:
+    if by_transfer:
+        return timedelta(days=settings.TRANSFER_DAYS)
+    return timedelta(minutes=settings.ORDER_MINUTES)
 
 
 def snapshot_of(offer: Offer) -> dict[str, object]:

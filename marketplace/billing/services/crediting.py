@@ -19,7 +19,7 @@ def credit_order(*, order: Order, session: PaymentSession, now: datetime) -> Non
     expires_at = order.tokens_expire_at
     discount = order.paid_millitokens - order.tariff_millitokens
     paid_by = [("clearing", order.provider, order.tariff_millitokens)]
-    strays.place_stray(order=order, session=session, now=now)
+    strays.place_strays(order=order, session=session, now=now)
     ledger.grant_lot(
         owner_key=order.organisation.public_id,
         unit=PURCHASE_UNIT,

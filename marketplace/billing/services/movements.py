@@ -41,6 +41,8 @@ def read_movements(*, now: datetime) -> int:
     """
     new, unread = 0, []
     for provider in list_payment_providers():
+        if not provider.shows_account:
+            continue
         try:
             new += _read_account(provider, now=now)
         except DomainError as error:

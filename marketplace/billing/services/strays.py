@@ -3,16 +3,23 @@
 Nothing is ever credited here. Staff see each as a finding (check 15) and give the money back.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from accounts import services as accounts
 from accounts.services import SYSTEM_ACTOR
 from marketplace.billing.models import Order, StrayKind, StrayPayment
-from marketplace.billing.payment_provider import PaymentProvider, PaymentSession
+from marketplace.billing.payment_provider import (
+    PaymentProvider,
+    PaymentSession,
+    PaymentState,
+    SessionState,
+)
 from marketplace.billing.services.packs import value_of_money
 from marketplace.ledger import services as ledger
 from marketplace.ledger.services import Move
@@ -43,6 +50,7 @@ def note_surplus(*, order: Order, session: PaymentSession, now: datetime) -> boo
     )
     if stray is None:
         return False
+    _warn(stray)
     accounts.record_audit(
         organisation=order.organisation,
         actor=SYSTEM_ACTOR,
@@ -65,25 +73,48 @@ def note_unmatched(*, provider: PaymentProvider, session: PaymentSession, now: d
             session=session,
             now=now,
         )
-    return stray is not None
-
-
-def place_stray(*, order: Order, session: PaymentSession, now: datetime) -> None:
-    """Its order turned up after all and is being credited with it: out of suspense again."""
-    stray = (
-        StrayPayment.objects.select_for_update()
-        .filter(
-            provider=order.provider,
-            payment_id=payment_id_of(session),
-            kind=StrayKind.UNMATCHED,
-        )
-        .first()
-    )
     if stray is None:
-        return
-    stray.kind, stray.order = StrayKind.PLACED, order
-    stray.save(update_fields=["kind", "order"])
-    _post(stray, back=True, reason=f"credited to its order {order.public_id}", now=now)
+        return False
+    _warn(stray)
+    return True
+
+
+def note_arrival(
+    *, provider: str, payment_id: str, amount_minor: int, currency: str, now: datetime
+) -> None:
+    """Money of which nobody has said yet what it is for. In the caller's transaction."""
+    arrived = PaymentSession(
+        session_id=payment_id,
+        payment_id=payment_id,
+        state=SessionState.COMPLETE,
+        payment_state=PaymentState.PAID,
+        amount_minor=amount_minor,
+        currency=currency,
+        livemode=True,
+        metadata={},
+        pay_url="",
+    )
+    _note(provider=provider, kind=StrayKind.UNMATCHED, order=None, session=arrived, now=now)
+
+
+def place_strays(*, order: Order, session: PaymentSession, now: datetime) -> None:
+    """Their order is being credited with them: out of suspense again, but for what is too much.
+
+    The payment itself, where its order turned up late, or the parts that it was paid in.
+    """
+    waiting = Q(kind=StrayKind.UNMATCHED, payment_id=payment_id_of(session))
+    waiting |= Q(kind=StrayKind.PART, order=order)
+    found = StrayPayment.objects.select_for_update().filter(waiting, provider=order.provider)
+    placed = list(found.order_by("id"))
+    for stray in placed:
+        stray.kind, stray.order = StrayKind.PLACED, order
+        stray.save(update_fields=["kind", "order"])
+        _post(stray, back=True, reason=f"credited to its order {order.public_id}", now=now)
+    rest = sum(stray.amount_minor for stray in placed) - session.amount_minor
+    if rest > 0:
+        surplus_id = f"{payment_id_of(session)}:rest"
+        surplus = replace(session, payment_id=surplus_id, amount_minor=rest)
+        note_surplus(order=order, session=surplus, now=now)
 
 
 def _note(
@@ -111,15 +142,18 @@ def _note(
     if stray.public_id != draft.public_id:
         return None
     _post(stray, back=False, reason=f"{kind.value} payment", now=now)
+    return stray
+
+
+def _warn(stray: StrayPayment) -> None:
     _log.error(
         "stray_payment",
-        kind=kind.value,
+        kind=str(stray.kind),
         payment=str(stray),
-        order=order.public_id if order else "",
+        order=stray.order.public_id if stray.order else "",
         amount_minor=stray.amount_minor,
         currency=stray.currency,
     )
-    return stray
 
 
 def _post(stray: StrayPayment, *, back: bool, reason: str, now: datetime) -> None:

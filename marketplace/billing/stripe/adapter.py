@@ -37,6 +37,7 @@ class StripeProvider(SavingStripe):
     """See PaymentProvider. Reads its settings anew each time it is made."""
 
     name = "stripe"
+    shows_account = True
 
     def __init__(self) -> None:
         self.livemode = settings.STRIPE_SECRET_KEY.startswith(LIVE_KEY_PREFIXES)

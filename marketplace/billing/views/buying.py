@@ -1,5 +1,6 @@
 """Choose a pack, review what it costs and gives, pay."""
 
+from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -9,8 +10,10 @@ from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role
 from accounts.services import actor_from_request
 from marketplace.billing import selectors, services
+from marketplace.billing.bank.account import bank_is_set_up
 from marketplace.billing.forms import OrderForm, make_form_key
 from marketplace.billing.models import Order, PurchaseRequest
+from marketplace.billing.models.orders import BY_TRANSFER
 from marketplace.billing.offers import MAX_QUANTITY, Offer, make_offer
 from marketplace.billing.payment_provider import PaymentRefused, PaymentsUnavailable
 from marketplace.billing.providers import tax_is_computed_on_payment
@@ -60,6 +63,7 @@ def _order(request: OrganisationRequest) -> HttpResponse:
             purchase_reference=said["purchase_reference"],
             terms=said["terms"],
             purchase_request=asked,
+            by_transfer=said["way"] == BY_TRANSFER,
             actor=actor_from_request(request),
             now=now,
         )
@@ -131,6 +135,8 @@ def _render_review(
             "form": form,
             "offer": offer,
             "asked": asked,
+            "may_transfer": bank_is_set_up(),
+            "transfer_days": settings.TRANSFER_DAYS,
             "scope": selectors.describe_scopes([offer.scope])[offer.scope],
             "max_quantity": MAX_QUANTITY,
             "tax_comes_later": tax_is_computed_on_payment(),

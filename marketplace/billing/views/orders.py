@@ -10,11 +10,14 @@ from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role
 from accounts.services import actor_from_request
 from marketplace.billing import selectors, services
+from marketplace.billing.bank.instructions import describe_transfer
 from marketplace.billing.fapiao import buys_in_yuan, find_fapiao_of, may_ask_fapiao
 from marketplace.billing.models import Order, OrderStatus, PurchaseState
+from marketplace.billing.paper import describe_proforma, draw_pdf
 from marketplace.billing.providers import tax_is_computed_on_payment
 from marketplace.billing.refund_rule import quote_refund
 from marketplace.billing.views.buying import STATUS_BY_KIND, send_to_payment
+from marketplace.billing.views.documents import send_pdf
 from marketplace.billing.waking import wake_on_commit
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
@@ -46,7 +49,7 @@ def order_list(request: OrganisationRequest, organisation: str) -> HttpResponse:
 def order_detail(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
     """Where the buyer comes back to, and may leave again at any time."""
     found = find_order(request, order)
-    if found.status in (OrderStatus.PENDING, OrderStatus.PROCESSING):
+    if found.status in (OrderStatus.PENDING, OrderStatus.PROCESSING) and not found.is_by_transfer:
         _have_it_checked(found)
     return _render_order(request, found)
 
@@ -96,6 +99,30 @@ def receipt(request: OrganisationRequest, organisation: str, order: str) -> Http
     return redirect("billing:document", organisation=organisation, document=invoice.public_id)
 
 
+@require_safe
+@organisation_view(role=Role.BILLING)
+def proforma(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
+    """What to transfer, on paper; only of an order that waits for a transfer."""
+    found = _find_transfer_order(request, order)
+    context = {"order": found, "paper": describe_proforma(found)}
+    return render(request, "billing/proforma.html", context)
+
+
+@require_safe
+@organisation_view(role=Role.BILLING)
+def proforma_pdf(request: OrganisationRequest, organisation: str, order: str) -> HttpResponse:
+    found = _find_transfer_order(request, order)
+    pdf = draw_pdf(describe_proforma(found))
+    return send_pdf(pdf, name=f"pro-forma-{found.provider_session_id}")
+
+
+def _find_transfer_order(request: OrganisationRequest, public_id: str) -> Order:
+    found = find_order(request, public_id)
+    if not describe_transfer(found):
+        raise Http404
+    return found
+
+
 def _render_order(
     request: OrganisationRequest,
     order: Order,
@@ -110,7 +137,9 @@ def _render_order(
             "order": order,
             "surplus": selectors.list_surplus_payments(order=order),
             "waits": order.status in (OrderStatus.PENDING, OrderStatus.PROCESSING)
-            and not order.is_mismatched,
+            and not order.is_mismatched
+            and not order.is_by_transfer,
+            "transfer": describe_transfer(order),
             "may_be_paid": order.may_be_paid(now=utc_now()),
             "may_be_cancelled": order.status in (OrderStatus.DRAFT, OrderStatus.PENDING)
             and not order.is_mismatched

@@ -18,6 +18,7 @@ from marketplace.reconciliation.checks.base import (
     Scope,
     was_decided,
 )
+from marketplace.reconciliation.checks.transfers import examine_transfers
 from marketplace.reconciliation.models import Finding, FindingState
 from marketplace.reconciliation.snapshot import fetch_rows
 
@@ -137,6 +138,7 @@ def _examine_strays(cursor: CursorWrapper, scope: Scope) -> Examined:
         )
         for row in fetch_rows(cursor, _SUSPENSE, [])
     ]
+    differences += examine_transfers(cursor)
     return Examined(_count(cursor, "billing_straypayment"), differences)
 
 

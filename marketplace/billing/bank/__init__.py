@@ -1,0 +1,1 @@
+"""Payment by bank transfer behind the payment interface: our account, references, the adapter."""
