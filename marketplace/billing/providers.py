@@ -62,6 +62,11 @@ def tax_is_computed_on_payment() -> bool:
     return settings.STRIPE_TAX and stripe_is_allowed()
 
 
+def transfer_is_offered() -> bool:
+    """Not where Stripe alone can say how much of a price is tax."""
+    return bank_is_set_up() and not tax_is_computed_on_payment()
+
+
 def list_payment_providers() -> list[PaymentProvider]:
     """Those that are switched on, the preferred one first."""
     providers: list[PaymentProvider] = []
@@ -81,6 +86,13 @@ def get_default_provider() -> PaymentProvider:
     if not providers:
         raise PaymentsUnavailable(NO_PROVIDER, code="payments_not_set_up")
     return providers[0]
+
+
+def get_transfer_provider() -> PaymentProvider:
+    """Where orders are paid that buyers transfer the money for. Raises PaymentsUnavailable."""
+    if not transfer_is_offered():
+        raise PaymentsUnavailable(NO_PROVIDER, code="payments_not_set_up")
+    return BankProvider()
 
 
 def get_payment_provider(name: str) -> PaymentProvider:

@@ -18,6 +18,7 @@ from marketplace.billing.models import (
     StrayPayment,
     TransferSlip,
 )
+from marketplace.billing.payment_provider import PaymentsUnavailable
 from marketplace.billing.services import settlement
 from marketplace.ledger.models import Entry
 from portal.kernel.clock import utc_now
@@ -340,6 +341,17 @@ def test_it_is_offered_only_where_there_is_an_account(
     form = dict(review.context["form"].initial)
     assert client.post("/o/acme/buy/", {**form, "way": "bank"}).status_code == 503
     assert client.post("/o/acme/buy/", {**form, "way": "cash"}).status_code == 400
+    assert not Order.objects.exists()
+
+
+def test_it_is_not_offered_where_the_tax_comes_with_the_payment(
+    acme: Organisation, team_pack: Pack, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketplace.billing.providers.tax_is_computed_on_payment", lambda: True)
+    review = signed_in(ada).get("/o/acme/buy/?pack=team&currency=USD")
+    assert "bank transfer" not in review.content.decode()
+    with pytest.raises(PaymentsUnavailable):
+        open_transfer(acme, team_pack)
     assert not Order.objects.exists()
 
 

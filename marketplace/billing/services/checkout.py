@@ -15,7 +15,11 @@ from marketplace.billing.models import Order, OrderStatus, Pack, PurchaseRequest
 from marketplace.billing.models.orders import BY_TRANSFER
 from marketplace.billing.offers import Offer, make_offer
 from marketplace.billing.payment_provider import PaymentRefused, SessionRequest
-from marketplace.billing.providers import get_default_provider, get_payment_provider
+from marketplace.billing.providers import (
+    get_default_provider,
+    get_payment_provider,
+    get_transfer_provider,
+)
 from marketplace.billing.services import attempts, purchase_requests, settlement
 from marketplace.billing.services.crediting import PURCHASE_UNIT
 from marketplace.ledger import selectors as ledger_selectors
@@ -117,7 +121,7 @@ def start_checkout(
     ).first()
     if earlier is not None:
         return _require_same(earlier, request_hash)
-    provider = get_payment_provider(BY_TRANSFER) if by_transfer else get_default_provider()
+    provider = get_transfer_provider() if by_transfer else get_default_provider()
     offer = make_offer(pack=pack, currency=currency, quantity=quantity)
     if terms and terms != offer.terms:
         raise OfferChanged

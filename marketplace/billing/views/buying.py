@@ -10,13 +10,12 @@ from accounts.access import OrganisationRequest, organisation_view
 from accounts.models import Role
 from accounts.services import actor_from_request
 from marketplace.billing import selectors, services
-from marketplace.billing.bank.account import bank_is_set_up
 from marketplace.billing.forms import OrderForm, make_form_key
 from marketplace.billing.models import Order, PurchaseRequest
 from marketplace.billing.models.orders import BY_TRANSFER
 from marketplace.billing.offers import MAX_QUANTITY, Offer, make_offer
 from marketplace.billing.payment_provider import PaymentRefused, PaymentsUnavailable
-from marketplace.billing.providers import tax_is_computed_on_payment
+from marketplace.billing.providers import tax_is_computed_on_payment, transfer_is_offered
 from marketplace.billing.views.packs import choose_currency
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
@@ -135,7 +134,7 @@ def _render_review(
             "form": form,
             "offer": offer,
             "asked": asked,
-            "may_transfer": bank_is_set_up(),
+            "may_transfer": transfer_is_offered(),
             "transfer_days": settings.TRANSFER_DAYS,
             "scope": selectors.describe_scopes([offer.scope])[offer.scope],
             "max_quantity": MAX_QUANTITY,

@@ -150,7 +150,9 @@ def _render_order(
             "fapiao": find_fapiao_of(order=order),
             "may_ask_fapiao": may_ask_fapiao(order=order),
             "problem": problem,
-            "tax_comes_later": tax_is_computed_on_payment() and not order.is_credited,
+            "tax_comes_later": tax_is_computed_on_payment()
+            and not order.is_credited
+            and not order.is_by_transfer,
         },
         status=status,
     )
