@@ -158,6 +158,28 @@ EVERYTHING = {
 }
 
 
+@pytest.mark.parametrize(
+    ("outcome", "title", "way_out"),
+    [
+        ("declined", "The automatic top-up could not be paid", "/o/acme/buy/"),
+        ("authenticate", "Your bank wants you to confirm a payment", "/o/acme/orders/ord_1/"),
+        ("cap", "Automatic top-up has reached your limit", "/o/acme/buy/"),
+        ("failures", "Automatic top-up is off: three payments", "/o/acme/buy/"),
+        ("offer_changed", "Automatic top-up is off: the price", "/o/acme/top-up/"),
+    ],
+)
+def test_what_became_of_a_top_up_is_said_with_the_way_out(
+    acme: Organisation, ada: User, outcome: str, title: str, way_out: str
+) -> None:
+    """A rule that is off, or at its limit, has no order."""
+    amount = {"amount_minor": 9500, "currency": "USD", "outcome": outcome}
+    order = {"order": "ord_1"} if outcome in ("declined", "authenticate") else {}
+    tell(acme, kind=NoticeKind.TOP_UP_FAILED, params={**amount, **order})
+    page = page_of(ada)
+    assert title in page
+    assert f'href="{way_out}"' in page
+
+
 @pytest.mark.parametrize("kind", NoticeKind)
 def test_every_kind_has_words_and_leads_somewhere(
     acme: Organisation, ada: User, kind: NoticeKind
