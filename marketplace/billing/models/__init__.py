@@ -1,5 +1,5 @@
 """Packs, orders, attempts to pay, the inbox of payment events, strays, refunds, disputes,
-documents, fapiao, vouchers, automatic top-up, the sandbox.
+documents, fapiao, vouchers, purchase requests, bank transfers, automatic top-up, the sandbox.
 
 Money is an integer in the currency's minor unit. Tokens are millitokens.
 """
