@@ -79,10 +79,15 @@ def list_payment_providers() -> list[PaymentProvider]:
     return providers
 
 
+def list_online_providers() -> list[PaymentProvider]:
+    """Those that have a page to pay on."""
+    return [one for one in list_payment_providers() if one.name != BankProvider.name]
+
+
 def get_default_provider() -> PaymentProvider:
     """Where new orders are paid unless the buyer chooses to transfer the money. Raises
     PaymentsUnavailable when there is none."""
-    providers = [one for one in list_payment_providers() if one.name != BankProvider.name]
+    providers = list_online_providers()
     if not providers:
         raise PaymentsUnavailable(NO_PROVIDER, code="payments_not_set_up")
     return providers[0]

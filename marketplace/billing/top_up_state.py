@@ -19,6 +19,7 @@ from marketplace.billing.models import (
     SavedCard,
     TopUpRule,
 )
+from marketplace.billing.providers import tax_is_computed_on_payment
 from marketplace.ledger import selectors as ledger
 from marketplace.ledger.selectors import Purse
 
@@ -31,7 +32,7 @@ BACK_OFF = (timedelta(minutes=15), timedelta(hours=2))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """``reason`` is "" when a top-up is due, else why none is: "in_flight", "failures",
-    "waiting" (until ``until``), "debt", "frozen", "enough" or "cap"."""
+    "waiting" (until ``until``), "tax", "debt", "frozen", "enough" or "cap"."""
 
     reason: str
     until: datetime | None = None
@@ -48,6 +49,8 @@ def judge_rule(rule: TopUpRule, *, now: datetime) -> Judgement:
         until = (failures[0].checked_at or failures[0].created_at) + BACK_OFF[len(failures) - 1]
         if now < until:
             return Judgement(reason="waiting", until=until)
+    if tax_is_computed_on_payment():
+        return Judgement(reason="tax")
     owner = rule.organisation.public_id
     if count_free(rule.organisation) >= rule.threshold_millitokens:
         return Judgement(reason="enough")

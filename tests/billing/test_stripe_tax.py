@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from accounts.models import Organisation, User
+from marketplace.billing import services
 from marketplace.billing.checks import check_documents
 from marketplace.billing.models import Pack
 from marketplace.billing.paper.documents import name_tax
 from marketplace.billing.payment_provider import PaymentRefused
 from tests.billing.processors import StripeProcessor, deliver, stand_before_pay_page
 from tests.billing.shop import credited_once, untouched
+from tests.billing.top_ups import agree, run, top_ups_of
 from tests.cast import signed_in
 from tests.fakes.stripe_server import FakeStripe
 
@@ -72,6 +74,24 @@ def test_an_account_that_is_not_set_up_for_it_opens_no_page(
     with pytest.raises(PaymentRefused):
         stand_before_pay_page(acme, team_pack)
     assert not taxed.fake.account.sessions
+
+
+def test_without_a_payment_page_nothing_is_bought(
+    taxed: StripeProcessor, acme: Organisation, team_pack: Pack, ada: User, settings: Any
+) -> None:
+    settings.STRIPE_TAX = False
+    agree(acme, team_pack, taxed)
+    settings.STRIPE_TAX = True
+    said = "The tax is computed on the payment page here"
+    assert said in signed_in(ada).get(f"/o/{acme.slug}/top-up/").content.decode()
+    with pytest.raises(services.TopUpTermsRejected):
+        agree(acme, team_pack, taxed, cap_minor=30_000)
+
+    assert run() == 0
+    assert top_ups_of(acme) == []
+
+    settings.STRIPE_TAX = False
+    assert run() == 1, "the agreement only rests"
 
 
 def test_two_taxes_are_one_too_many(settings: Any) -> None:

@@ -344,6 +344,20 @@ def test_it_is_offered_only_where_there_is_an_account(
     assert not Order.objects.exists()
 
 
+def test_without_another_provider_it_is_the_way_to_pay(
+    ada: User, acme: Organisation, team_pack: Pack, settings: Any
+) -> None:
+    review = f"/o/{acme.slug}/buy/?pack=team"
+    page = signed_in(ada).get(review).content.decode()
+    assert "Pay $95.00" in page
+    assert "Pay by bank transfer" in page
+    settings.SANDBOX_PAYMENTS = False
+    page = signed_in(ada).get(review).content.decode()
+    assert "Pay $95.00" not in page
+    assert "card data never reaches us" not in page
+    assert "Pay by bank transfer" in page
+
+
 def test_it_is_not_offered_where_the_tax_comes_with_the_payment(
     acme: Organisation, team_pack: Pack, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

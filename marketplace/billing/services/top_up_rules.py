@@ -15,11 +15,15 @@ from accounts.models import Organisation, User
 from accounts.services import SYSTEM_ACTOR, Actor
 from marketplace.billing.models import RuleEnd, SavedCard, TopUpRule
 from marketplace.billing.offers import Offer
+from marketplace.billing.providers import tax_is_computed_on_payment
 from marketplace.billing.services import telling
 from portal.kernel import quantities
 from portal.kernel.errors import Conflict, Rejected
 
 _MOST_MILLITOKENS = 10**18
+NO_TAX_WITHOUT_PAGE = _(
+    "The tax is computed on the payment page here, so nothing can be bought automatically."
+)
 
 
 class NoSavedCard(Conflict):
@@ -92,6 +96,8 @@ class TopUpTerms:
 
 def refuse_terms(terms: TopUpTerms) -> None:
     """Raises TopUpTermsRejected with the field and a sentence about it."""
+    if tax_is_computed_on_payment():
+        raise TopUpTermsRejected(NO_TAX_WITHOUT_PAGE, data={"field": "pack"})
     offer = terms.offer
     if not 0 < terms.threshold_millitokens <= _MOST_MILLITOKENS:
         raise TopUpTermsRejected(_("Choose at least 1 token."), data={"field": "threshold"})

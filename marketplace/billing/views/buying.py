@@ -15,7 +15,11 @@ from marketplace.billing.models import Order, PurchaseRequest
 from marketplace.billing.models.orders import BY_TRANSFER
 from marketplace.billing.offers import MAX_QUANTITY, Offer, make_offer
 from marketplace.billing.payment_provider import PaymentRefused, PaymentsUnavailable
-from marketplace.billing.providers import tax_is_computed_on_payment, transfer_is_offered
+from marketplace.billing.providers import (
+    list_online_providers,
+    tax_is_computed_on_payment,
+    transfer_is_offered,
+)
 from marketplace.billing.views.packs import choose_currency
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
@@ -135,6 +139,7 @@ def _render_review(
             "offer": offer,
             "asked": asked,
             "may_transfer": transfer_is_offered(),
+            "only_transfer": transfer_is_offered() and not list_online_providers(),
             "transfer_days": settings.TRANSFER_DAYS,
             "scope": selectors.describe_scopes([offer.scope])[offer.scope],
             "max_quantity": MAX_QUANTITY,
