@@ -55,11 +55,11 @@ class OwnDebt(Rejected):
 
 
 class SecondPersonNeeded(Rejected):
-    """Of this amount two people decide."""
+    """Of this debt, and of any part of it, two people decide."""
 
     code = "another_person_needed"
     sentence = _(
-        "This amount takes two people: another one has to take the finding on first. "
+        "A debt of this size takes two people: another one has to take the finding on first. "
         "Nothing was changed."
     )
 
@@ -106,7 +106,8 @@ def settle_debt(
             return owed
         if finding.state == FindingState.RESOLVED:
             raise DebtNotFoundYet
-        if needs_two(amount_millitokens) and finding.acknowledged_by_id in (None, user.pk):
+        # By all that was owed: in small parts one person could settle any debt.
+        if needs_two(owed + amount_millitokens) and finding.acknowledged_by_id in (None, user.pk):
             raise SecondPersonNeeded
         accounts.record_audit(
             organisation=organisation,
@@ -133,6 +134,6 @@ def _name_finding(debt: Debt, key: str) -> str:
     return debt.finding.public_id
 
 
-def needs_two(amount_millitokens: int) -> bool:
+def needs_two(owed_millitokens: int) -> bool:
     """Above the limit of refunds, in the tariff currency."""
-    return amount_millitokens > settings.REFUND_SECOND_PERSON_ABOVE * MILLITOKENS_PER_TARIFF_UNIT
+    return owed_millitokens > settings.REFUND_SECOND_PERSON_ABOVE * MILLITOKENS_PER_TARIFF_UNIT
