@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -89,8 +89,7 @@ def fapiao_list(request: PersonRequest) -> HttpResponse:
 def fapiao_detail(request: PersonRequest, fapiao: str) -> HttpResponse:
     """All that has to be typed there, and the form that records what came of it."""
     found = find_or_404(selectors.get_any_fapiao, public_id=fapiao)
-    kind = NumberForm if found.state == FapiaoState.RED_LETTER_DUE else DecisionForm
-    form = kind(request.POST if request.method == "POST" else None)
+    form = _make_form(found, request.POST if request.method == "POST" else None)
     status = 200
     if request.method == "POST":
         status = 400
@@ -116,6 +115,14 @@ def fapiao_detail(request: PersonRequest, fapiao: str) -> HttpResponse:
         },
         status=status,
     )
+
+
+def _make_form(found: Fapiao, said: QueryDict | None) -> NumberForm:
+    """A decision that was sent is one, even if somebody else decided meanwhile and a red letter
+    over the same amount is due by now."""
+    if found.state == FapiaoState.RED_LETTER_DUE and (said is None or "decision" not in said):
+        return NumberForm(said)
+    return DecisionForm(said)
 
 
 def _record(request: PersonRequest, found: Fapiao, said: dict[str, Any]) -> None:

@@ -328,6 +328,24 @@ def test_the_pages_from_the_order_to_the_red_letter(order: Order, bill: User, sa
     ]  # fmt: skip
 
 
+def test_a_form_from_before_another_persons_decision_is_no_red_letter(
+    order: Order, sam: User
+) -> None:
+    """Not even when a red letter over the same amount is due by then."""
+    fapiao = ask_for(order)
+    issue(fapiao, sam)
+    give_back(order, PRICE)
+    staff = signed_in(sam)
+    stale = {"amount_minor": PRICE, "number": number(2), "issued_on": "2026-01-05"}
+    before = read_everything()
+    for decision in ("issue", "decline"):
+        said = {"decision": decision, "note": "Wrong title", **stale}
+        answer = staff.post(f"/ops/fapiao/{fapiao.public_id}/", said)
+        assert answer.status_code == 400
+        assert "decided or withdrawn already" in answer.content.decode()
+    assert read_everything() == before
+
+
 def test_the_buyer_withdraws_until_we_decide(order: Order, bill: User, sam: User) -> None:
     buyer = signed_in(bill)
     fapiao = ask_for(order)
