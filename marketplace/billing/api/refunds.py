@@ -51,7 +51,7 @@ class RefundBaseView(TenantView):
 
 
 class RefundQuoteView(RefundBaseView):
-    """Nothing is changed by it."""
+    """Nothing is changed by it. It tells of live tokens, so test keys read none."""
 
     @extend_schema(
         operation_id="quote_refund",
@@ -60,6 +60,7 @@ class RefundQuoteView(RefundBaseView):
         examples=[OpenApiExample("Quote", value=QUOTE, response_only=True)],
     )
     def get(self, request: Request, order: str) -> Response:
+        self.refuse_test_key()
         found = selectors.get_order(organisation=self.organisation, public_id=order)
         quote = quote_refund(order=found, now=utc_now())
         said = {name: getattr(quote, name) for name in quote.__dataclass_fields__}
