@@ -50,7 +50,9 @@ def forget_orders() -> None:
     inject("UPDATE billing_attempt SET session_id = ''")
 
 
-def forget_lines(processor: Processor) -> None:
+def forget_charges(processor: Processor) -> None:
+    """What has gone back stays among the lines."""
     if isinstance(processor, StripeProcessor):
-        processor.fake.account.balance.lines.clear()
-    SandboxMovement.objects.all().delete()
+        balance = processor.fake.account.balance
+        balance.lines = [one for one in balance.lines if one["reporting_category"] != "charge"]
+    SandboxMovement.objects.filter(kind="charge").delete()

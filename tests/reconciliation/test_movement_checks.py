@@ -36,7 +36,7 @@ from tests.billing.shop import MILLION, make_pack
 from tests.fakes.stripe_server import FakeStripe
 from tests.reconciliation.book import inject
 from tests.reconciliation.movements import (
-    forget_lines,
+    forget_charges,
     forget_orders,
     report_of,
     run,
@@ -196,12 +196,28 @@ def test_a_payment_in_another_currency_than_was_booked(acme: Organisation, pack:
     )
 
 
+def test_a_refund_in_another_currency_than_was_paid(
+    fake_stripe: FakeStripe, acme: Organisation, pack: Pack
+) -> None:
+    processor = StripeProcessor(fake_stripe)
+    order = buy(acme, pack, processor)
+    deliver(processor, *processor.refund(session_of(order), 950))
+    line = fake_stripe.account.balance.lines[-1]
+    line["currency"] = line["source"]["currency"] = "zar"
+
+    run(1)
+
+    (_payment, _taken), (_reversal, detail) = told(FindingState.SUSPECTED)
+    assert (detail["provider_currency"], detail["booked_currency"]) == ("ZAR", "USD")
+
+
 def test_a_purchase_that_the_provider_never_saw(
     processor: Processor, acme: Organisation, pack: Pack
 ) -> None:
-    """Made up with all that belongs to it, even the session."""
+    """Made up with all that belongs to it, even the session. A refund of it is no payment."""
     order = buy(acme, pack, processor)
-    forget_lines(processor)
+    deliver(processor, *processor.refund(session_of(order), 950))
+    forget_charges(processor)
 
     run()
 

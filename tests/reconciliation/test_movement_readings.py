@@ -13,6 +13,7 @@ from marketplace.billing.models import (
     MovementCursor,
     Pack,
     Refund,
+    SandboxMovement,
 )
 from marketplace.billing.payment_provider import PaymentsUnavailable
 from marketplace.billing.sandbox.adapter import SandboxProvider
@@ -24,6 +25,7 @@ from tests.billing.processors import (
     SandboxProcessor,
     StripeProcessor,
     deliver,
+    stand_before_pay_page,
 )
 from tests.billing.shop import MILLION, make_pack
 from tests.fakes.stripe_server import FakeStripe
@@ -65,8 +67,11 @@ def test_what_moved_just_now_is_not_judged_yet(acme: Organisation, pack: Pack) -
     processor = SandboxProcessor()
     order, refunded = (buy(acme, pack, processor, key=key) for key in ("a", "b"))
     told_of = [*processor.dispute(session_of(order)), *processor.refund(session_of(refunded), 700)]
-    run(after=timedelta(minutes=5))
-    assert told() == told(FindingState.SUSPECTED) == []
+    _unheard_of, session = stand_before_pay_page(acme, pack, key="c")
+    told_of += processor.pay(session)
+    for minutes in (5, 10):
+        run(1, after=timedelta(minutes=minutes))
+        assert told() == told(FindingState.SUSPECTED) == []
     deliver(processor, *told_of)
     run()
     refund_id = Refund.objects.get().refund_id
@@ -78,6 +83,22 @@ def test_what_moved_just_now_is_not_judged_yet(acme: Organisation, pack: Pack) -
     assert told() == told(FindingState.SUSPECTED) == []
     run(after=timedelta(hours=6))
     assert told() == told(FindingState.SUSPECTED) == []
+
+
+def test_what_was_booked_just_now_may_have_its_line_later(
+    acme: Organisation, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account was read before it moved, or does not show it yet."""
+    processor = SandboxProcessor()
+    order = buy(acme, pack, processor)
+    deliver(processor, *processor.refund(session_of(order), 700))
+    monkeypatch.setattr(SandboxProvider, "list_movements", lambda *_, **__: [])
+
+    run(1, after=timedelta(minutes=59))
+    assert told() == told(FindingState.SUSPECTED) == []
+
+    run(1, after=timedelta(minutes=62))
+    assert len(told(FindingState.SUSPECTED)) == 2
 
 
 def test_a_provider_that_does_not_show_its_account_is_not_called_all_right(
@@ -139,16 +160,53 @@ def test_the_account_is_read_page_by_page_and_each_line_once(
     assert MoneyMovement.objects.values("movement_id").distinct().count() == 6
 
 
+def test_a_line_that_appears_late_is_read_and_the_cursor_never_goes_back(
+    acme: Organisation, pack: Pack
+) -> None:
+    """It is dated before where the last reading ended; and a clock that is behind reads last."""
+    buy(acme, pack, SandboxProcessor())
+    later = utc_now() + timedelta(hours=12)
+    assert billing.read_movements(now=later) == 1
+    until = MovementCursor.objects.get().read_until
+    line = SandboxMovement.objects.get()
+    line.pk, line.movement_id, line.created_at = None, "late", until - timedelta(hours=11)
+    line.save(force_insert=True)
+
+    assert billing.read_movements(now=later - timedelta(minutes=30)) == 1
+
+    assert MovementCursor.objects.get().read_until == until
+
+
+def test_an_order_of_the_first_day_may_be_paid_by_an_older_payment(
+    acme: Organisation, pack: Pack
+) -> None:
+    """Whose event came late: the order is judged, so its line must have been read."""
+    processor = SandboxProcessor()
+    with time_machine.travel(utc_now() - timedelta(days=31), tick=False) as clock:
+        order, session = stand_before_pay_page(acme, pack)
+        processor.pay(session)
+        clock.shift(timedelta(days=2))
+        assert billing.settle_order(order_public_id=order.public_id, now=utc_now())
+    run()
+    assert told() == told(FindingState.SUSPECTED) == []
+    assert MoneyMovement.objects.count() == 1
+
+
 def test_a_statement_that_began_later_accuses_no_older_order(
     acme: Organisation, pack: Pack
 ) -> None:
-    """The first reading goes back thirty days; what is older cannot be judged."""
+    """The first reading goes back thirty days; what is older cannot be judged, even if some of
+    it was given back since."""
+    processor = SandboxProcessor()
     with time_machine.travel(utc_now() - timedelta(days=45), tick=False):
-        buy(acme, pack, SandboxProcessor())
+        order, other = (buy(acme, pack, processor, key=key) for key in ("a", "b"))
+        deliver(processor, *processor.refund(session_of(order), 700))
     with time_machine.travel(utc_now() - timedelta(days=2), tick=False):
-        buy(acme, pack, SandboxProcessor(), key="later")
+        buy(acme, pack, processor, key="later")
+        deliver(processor, *processor.fail_refund(Refund.objects.get().refund_id))
+        deliver(processor, *processor.refund(session_of(other), 950))
     spend(acme, MILLION)
     run()
     assert told() == []
-    assert MoneyMovement.objects.count() == 1
+    assert MoneyMovement.objects.count() == 3
     assert Entry.objects.exists()

@@ -50,7 +50,6 @@ FROM ({_PAYMENTS}) AS p
 LEFT JOIN billing_order o ON o.provider = p.provider AND o.provider_payment_id = p.payment_id
      AND o.paid_at IS NOT NULL
 LEFT JOIN billing_straypayment s ON s.provider = p.provider AND s.payment_id = p.payment_id
-     AND o.id IS NULL
 WHERE (CASE WHEN o.id IS NULL AND s.id IS NULL THEN p.net <> 0
             ELSE p.charges > 0
                  AND (p.taken <> COALESCE(o.amount_minor, s.amount_minor)
