@@ -107,6 +107,10 @@ def test_what_was_kept_is_issued_and_what_goes_back_later_is_taken_back_in_red(
     give_back(first, 1000)
     give_back(second, 500)
     assert stands(fapiao) == ("red_letter_due", 1500)
+    before = read_everything()
+    with pytest.raises(services.FapiaoChanged):
+        make_red(fapiao, sam, 2, 1000)  # as it was shown before the second refund
+    assert read_everything() == before
     make_red(fapiao, sam, 2, 1500)
     assert stands(fapiao) == ("red_lettered", 0)
     give_back(first, PRICE - 9000)
@@ -122,6 +126,18 @@ def test_what_was_kept_is_issued_and_what_goes_back_later_is_taken_back_in_red(
     assert not FapiaoLine.objects.filter(is_live=True).exists()
     told = Notice.objects.filter(kind="fapiao_decided", person__email="ada@acme.example")
     assert [one.params["outcome"] for one in told.order_by("pk")] == ["issued", *["red"] * 3]
+
+
+def test_what_comes_back_of_one_order_pays_for_no_other(
+    acme: Organisation, pack: Pack, sam: User
+) -> None:
+    """A refund fails after the fapiao was issued without its amount."""
+    first, second = (buy(acme, pack, PROCESSOR, currency="CNY", key=key) for key in "ab")
+    give_back(first, 8000)
+    fapiao = issue(ask_for(first, second), sam, amount=2 * PRICE - 8000)
+    deliver(PROCESSOR, *PROCESSOR.fail_refund(first.refunds.get().refund_id))
+    give_back(second, 500)
+    assert stands(fapiao) == ("red_letter_due", 500)
 
 
 def test_staff_are_warned_of_a_refund_under_way(order: Order, sam: User) -> None:

@@ -7,6 +7,7 @@ from django.test import Client
 
 from accounts.models import AuditEvent, Membership, Organisation, Role, User
 from accounts.services import SYSTEM_ACTOR
+from marketplace.billing.models import Pack
 from marketplace.ledger import selectors as ledger
 from marketplace.ledger.models import Freeze
 from marketplace.ledger.services import Move, post_transaction
@@ -60,9 +61,11 @@ def record(browser: Client, organisation: Organisation, **said: Any) -> Any:
     return browser.post(path_of(organisation), {**usual, **said})
 
 
-def settle(organisation: Organisation, user: User, key: str = KEY) -> int:
+def settle(
+    organisation: Organisation, user: User, key: str = KEY, debt: selectors.Debt | None = None
+) -> int:
     return services.settle_debt(
-        debt=selectors.get_debt(organisation_public_id=organisation.public_id),
+        debt=debt or selectors.get_debt(organisation_public_id=organisation.public_id),
         end=services.DebtEnd.PAID,
         amount_millitokens=95 * MILLION,
         note="3 May",
@@ -180,6 +183,30 @@ def test_a_debt_that_was_paid_and_then_not_owed_is_owed_back(
     audit()
     run_twice()
     assert not selectors.list_findings().filter(check_number__in=[5, 17]).exists()
+
+
+def test_a_finding_that_was_resolved_meanwhile_settles_nothing(
+    acme: Organisation, reported: Finding, sam: User
+) -> None:
+    shown = selectors.get_debt(organisation_public_id=acme.public_id)
+    services.resolve_finding(
+        finding=reported, note="A mistake", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
+    )
+    before = read_everything()
+    with pytest.raises(services.DebtNotFoundYet):
+        settle(acme, sam, debt=shown)
+    assert read_everything() == before
+
+
+def test_the_key_of_a_form_is_its_companys_own(
+    acme: Organisation, globex: Organisation, sam: User
+) -> None:
+    order = buy(globex, Pack.objects.get(), PROCESSOR, key="theirs")
+    spend(globex, 105 * MILLION)
+    deliver(PROCESSOR, *PROCESSOR.dispute(order.provider_session_id or ""))
+    run_twice()
+    assert settle(acme, sam) == settle(globex, sam) == 0
+    assert (owed_by(acme), owed_by(globex)) == (0, 0)
 
 
 def test_a_debt_that_was_not_reported_yet_waits(acme: Organisation, sam: User) -> None:

@@ -8,7 +8,6 @@ import pytest
 from django.urls import reverse
 
 from accounts.models import Organisation, User
-from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services as billing
 from marketplace.billing.models import (
     Attempt,
@@ -16,10 +15,10 @@ from marketplace.billing.models import (
     Order,
     Pack,
     Refund,
+    SandboxRefund,
     StrayPayment,
 )
 from marketplace.ledger.models import Wallet
-from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Finding, FindingState
 from portal.kernel.clock import utc_now
 from portal.ops.records import link_reference
@@ -36,6 +35,7 @@ from tests.billing.shop import MILLION, make_pack
 from tests.fakes.stripe_server import FakeStripe
 from tests.reconciliation.book import inject
 from tests.reconciliation.movements import (
+    decide,
     forget_charges,
     forget_orders,
     report_of,
@@ -145,9 +145,7 @@ def test_a_payment_that_we_know_nothing_of(
     finding = Finding.objects.get(check_number=18)
     lines = f"{reverse('admin:billing_moneymovement_changelist')}?q={finding.subject.split(':')[2]}"
     assert link_reference(finding.subject) == lines
-    services.resolve_finding(
-        finding=finding, note="Given back.", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
-    )
+    decide(sam)
     run(after=timedelta(hours=4))
     assert told() == []
 
@@ -212,7 +210,7 @@ def test_a_refund_in_another_currency_than_was_paid(
 
 
 def test_a_purchase_that_the_provider_never_saw(
-    processor: Processor, acme: Organisation, pack: Pack
+    processor: Processor, acme: Organisation, pack: Pack, sam: User
 ) -> None:
     """Made up with all that belongs to it, even the session. A refund of it is no payment."""
     order = buy(acme, pack, processor)
@@ -231,9 +229,12 @@ def test_a_purchase_that_the_provider_never_saw(
     assert finding.at_stake_millitokens == 95 * MILLION
     assert finding.wallet == Wallet.objects.get(owner_key=acme.public_id)
     assert not finding.froze_wallet
+    decide(sam)
+    run(after=timedelta(hours=4))
+    assert told() == []
 
 
-def test_a_refund_that_the_provider_never_made(acme: Organisation, pack: Pack) -> None:
+def test_a_refund_that_the_provider_never_made(acme: Organisation, pack: Pack, sam: User) -> None:
     processor = SandboxProcessor()
     order = buy(acme, pack, processor)
     Refund.objects.create(order=order, refund_id="re_made_up", amount_minor=5, state="succeeded")
@@ -242,6 +243,9 @@ def test_a_refund_that_the_provider_never_made(acme: Organisation, pack: Pack) -
 
     [(kind, detail)] = told()
     assert (kind, detail["provider_moved_minor"], detail["booked_minor"]) == ("reversal", "0", "-5")
+    decide(sam)
+    run(after=timedelta(hours=4))
+    assert told() == []
 
 
 @pytest.mark.parametrize(
@@ -265,6 +269,23 @@ def test_a_refund_that_we_say_otherwise(acme: Organisation, pack: Pack, change: 
     [(kind, detail)] = told(FindingState.SUSPECTED)
     assert (kind, detail["provider_moved_minor"]) == ("reversal", "-950")
     assert detail["order_id"] == order.public_id
+
+
+def test_a_refund_that_we_never_heard_of(acme: Organisation, pack: Pack, sam: User) -> None:
+    """Staff decide it once; one that came to nothing needs no decision."""
+    processor = SandboxProcessor()
+    order, other = (buy(acme, pack, processor, key=key) for key in ("a", "b"))
+    processor.refund(session_of(order), 950)
+    processor.refund(session_of(other), 700)
+    processor.fail_refund(SandboxRefund.objects.latest("pk").refund_id)
+    processor.forget_events()
+
+    run()
+
+    assert [detail["order_id"] for _kind, detail in told()] == [order.public_id]
+    decide(sam)
+    run(after=timedelta(hours=4))
+    assert told() == []
 
 
 def test_a_dispute_that_we_believe_won(acme: Organisation, pack: Pack) -> None:
@@ -337,7 +358,7 @@ def test_a_charge_that_failed_after_all_is_told(
 
 
 def test_a_line_of_no_payment_is_told_and_the_operators_own_are_not(
-    fake_stripe: FakeStripe, acme: Organisation, pack: Pack
+    fake_stripe: FakeStripe, acme: Organisation, pack: Pack, sam: User
 ) -> None:
     balance = fake_stripe.account.balance
     payout = {"id": "po_1", "object": "payout", "currency": "usd", "amount": 5000}
@@ -362,3 +383,6 @@ def test_a_line_of_no_payment_is_told_and_the_operators_own_are_not(
     )
     kinds = set(MoneyMovement.objects.values_list("kind", flat=True))
     assert kinds == {"own", "other", "charge", "refund"}
+    decide(sam)
+    run(after=timedelta(hours=4))
+    assert told() == []
