@@ -1,12 +1,13 @@
 """Automatic top-up when things break: whatever dies on the way, one charge and one credit."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from accounts.models import Organisation
 from marketplace.billing import services, top_up_state
 from marketplace.billing.models import Order, Pack, TopUpRule
+from marketplace.billing.services import top_ups
 from marketplace.billing.services.top_ups import LEASE
 from marketplace.billing.stripe import client
 from marketplace.reconciliation.models import Finding, RunKind
@@ -80,6 +81,23 @@ def test_a_charge_whose_answer_is_lost_for_good_is_found_by_the_sweep(
     assert len(impatient.account.payments) == 1
 
 
+@pytest.mark.parametrize("meanwhile", ["replaced", "expired"])
+def test_a_charge_that_is_no_longer_wanted_is_not_made_again(
+    impatient: FakeStripe, acme: Organisation, team_pack: Pack, meanwhile: str
+) -> None:
+    rule = agree(acme, team_pack, StripeProcessor(impatient))
+    impatient.break_next(Fault.DROPPED_BEFORE, method="POST")
+    run()
+    [order] = top_ups_of(acme)
+    if meanwhile == "replaced":
+        assert agree(acme, team_pack, StripeProcessor(impatient), cap_minor=9500) != rule
+    run(order.expires_at if meanwhile == "expired" else None)
+    assert not impatient.account.payments
+    services.sweep_orders(now=order.expires_at)
+    [order] = top_ups_of(acme)
+    assert order.status == "expired"
+
+
 def test_a_charge_that_arrives_after_its_order_ended_is_credited(
     impatient: FakeStripe, acme: Organisation, team_pack: Pack
 ) -> None:
@@ -90,6 +108,23 @@ def test_a_charge_that_arrives_after_its_order_ended_is_credited(
     services.sweep_orders(now=utc_now())
     [order] = top_ups_of(acme)
     assert credited_once(order)
+
+
+def test_what_another_worker_bought_before_the_claim_is_not_bought_again(
+    acme: Organisation, team_pack: Pack, processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agree(acme, team_pack, processor)
+    claim = top_ups._claim
+
+    def be_overtaken(rule: TopUpRule, *, now: datetime) -> bool:
+        monkeypatch.setattr(top_ups, "_claim", claim)
+        assert run() == 1
+        return claim(rule, now=now)
+
+    monkeypatch.setattr(top_ups, "_claim", be_overtaken)
+    assert run() == 0
+    assert processor.count_charged() == 9500
+    assert len(top_ups_of(acme)) == 1
 
 
 def test_twenty_workers_at_once_charge_once(

@@ -19,7 +19,7 @@ from marketplace.billing.models import (
     TransferSlip,
 )
 from marketplace.billing.payment_provider import PaymentsUnavailable
-from marketplace.billing.services import settlement
+from marketplace.billing.services import settlement, transfers
 from marketplace.ledger.models import Entry
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError
@@ -192,11 +192,34 @@ def test_a_wrong_match_is_undone_until_the_money_is_whole(
     assert undone.count() == 1
 
 
-def test_the_banks_id_is_recorded_once(sam: User) -> None:
+def test_undoing_leaves_a_match_that_was_made_meanwhile(
+    acme: Organisation, team_pack: Pack, order: Order, sam: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = open_transfer(acme, team_pack, key="form-2")
+    slip = TransferSlip.objects.get(reference=other.provider_session_id)
+    transfer = receive(sam, amount_minor=4000)
+    match(transfer, order, sam)
+    lock = transfers._lock_order_of
+
+    def match_and_lock(of: TransferSlip) -> Order:
+        BankTransfer.objects.update(slip=slip)
+        StrayPayment.objects.update(order=other)
+        return lock(of)
+
+    monkeypatch.setattr(transfers, "_lock_order_of", match_and_lock)
+    with pytest.raises(services.TransferSettled):
+        unmatch(transfer, sam)
+    assert strays() == [("part", 4000, 40 * MILLION)]
+    assert not AuditEvent.objects.filter(action="transfer.unmatched").exists()
+
+
+def test_the_banks_id_is_recorded_once(sam: User, settings: Any) -> None:
     staff = signed_in(sam)
     assert staff.post(LIST, said()).status_code == 302
-    again = staff.post(LIST, said())
-    assert again["Location"] == f"{LIST}{BankTransfer.objects.get().public_id}/"
+    for same_account in (settings.BANK_TRANSFER_ACCOUNT, " de89 3704 0044 0532 0130 00"):
+        settings.BANK_TRANSFER_ACCOUNT = same_account
+        again = staff.post(LIST, said())
+        assert again["Location"] == f"{LIST}{BankTransfer.objects.get().public_id}/"
     assert staff.post(LIST, said(amount="96")).status_code == 409
     assert len(strays()) == 1
     assert AuditEvent.objects.filter(action="transfer.recorded").count() == 1
@@ -302,7 +325,8 @@ def test_a_refund_is_sent_by_bank_and_recorded(acme: Organisation, order: Order,
     assert payback.state == "pending"
     for _click in range(2):
         assert staff.post(path, {"went": "sent", "bank_id": "OUT-1"}).status_code == 302
-    staff.post(path, {"went": "failed"})
+    for other in ({"went": "failed"}, {"went": "sent", "bank_id": "OUT-2"}):
+        assert "recorded already" in str(staff.post(path, other, follow=True).content)
     payback.refresh_from_db()
     order.refresh_from_db()
     request.refresh_from_db()
@@ -399,10 +423,17 @@ def test_references_find_every_typing_error() -> None:
     assert find_references(" and ".join(two)) == two
 
 
-def test_two_references_in_one_text_suggest_none(
+def test_two_references_in_one_text_match_none(
     acme: Organisation, team_pack: Pack, order: Order, sam: User
 ) -> None:
     other = open_transfer(acme, team_pack, key="form-2")
     text = f"{order.provider_session_id} {other.provider_session_id}"
     transfer = receive(sam, text=text, value_date=date(2026, 5, 4))
     assert "names no order" in page_of(signed_in(sam), f"{LIST}{transfer.public_id}/")
+    with pytest.raises(services.TransferNotMatched):
+        services.match_transfer(
+            transfer=transfer, reference=text, user=sam, actor=actor_of(sam), now=utc_now()
+        )
+    assert untouched(order)
+    assert untouched(other)
+    assert strays() == [("unmatched", 9500, 95 * MILLION)]

@@ -43,12 +43,15 @@ def found() -> set[tuple[int, str, bool]]:
 
 
 def test_a_healthy_account_raises_nothing(acme: Organisation, pack: Pack, sam: User) -> None:
-    """Paid at once, paid in parts and refunded; another waits."""
+    """Paid at once and refunded, in parts, in yen that are worth no tokens; another waits."""
     order = open_transfer(acme, pack)
     match(receive(sam), order, sam)
     parts = open_transfer(acme, pack, key="parts")
     match(receive(sam, bank_id="B-2", amount_minor=500), parts, sam)
     match(receive(sam, bank_id="B-3", amount_minor=9000), parts, sam)
+    yen = open_transfer(acme, pack, key="yen", currency="JPY")
+    match(receive(sam, bank_id="B-4", amount_minor=4500, currency="JPY"), yen, sam)
+    assert match(receive(sam, bank_id="B-5", amount_minor=10000, currency="JPY"), yen, sam)
     open_transfer(acme, pack, key="waits")
     order.refresh_from_db()
     request = ask(order, expected=9500)

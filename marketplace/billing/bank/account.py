@@ -9,7 +9,10 @@ from stdnum import iban
 
 @dataclass(frozen=True, slots=True)
 class BankAccount:
-    """``number`` is an IBAN or whatever the bank calls an account."""
+    """``number`` is an IBAN, without its spaces, or whatever the bank calls an account.
+
+    Under one number each id of the bank stands for one transfer.
+    """
 
     holder: str
     number: str
@@ -24,9 +27,10 @@ class BankAccount:
 
 def get_account() -> BankAccount:
     """By the settings; parts may be empty."""
+    number = settings.BANK_TRANSFER_ACCOUNT
     return BankAccount(
         holder=settings.BANK_TRANSFER_HOLDER,
-        number=settings.BANK_TRANSFER_ACCOUNT,
+        number=iban.compact(number) if iban.is_valid(number) else number.strip(),
         bic=settings.BANK_TRANSFER_BIC,
         bank=settings.BANK_TRANSFER_BANK,
     )

@@ -39,7 +39,7 @@ class TransferRecordedOtherwise(Conflict):
 
 
 class TransferNotMatched(Rejected):
-    """No order has this reference, or it is in another currency."""
+    """No order has this reference, several are named, or it is in another currency."""
 
     code = "transfer_not_matched"
     sentence = _("No order waits under this reference. Nothing was changed.")
@@ -209,6 +209,8 @@ def _require_disinterested(order: Order, recorder: User, matcher: User) -> None:
 def _find_slip(reference: str) -> TransferSlip:
     """By a payment reference, however it is spaced, or by an order's number."""
     references = find_references(reference)
+    if len(references) > 1:
+        raise TransferNotMatched(_("Several references are named. Nothing was changed."))
     slips = TransferSlip.objects.filter(reference__in=references)
     if not references:
         slips = TransferSlip.objects.filter(metadata__order=reference.strip())
