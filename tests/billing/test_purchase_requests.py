@@ -8,12 +8,15 @@ import pytest
 from django.test import Client
 
 from accounts.models import AuditEvent, Notice, Organisation, User
+from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services
 from marketplace.billing.models import Order, Pack, PackPrice, PurchaseRequest
 from portal.kernel.clock import utc_now
 from tests.billing.purchases import ask_for
-from tests.billing.shop import start_order
-from tests.cast import make_member, signed_in
+from tests.billing.shop import make_pack, start_order
+from tests.billing.test_billing_concurrency import at_once
+from tests.cast import make_member, make_organisation, signed_in
+from tests.databases import CommittedDatabase
 
 HOME = "/o/acme/purchase-requests/"
 ASK = f"{HOME}ask/"
@@ -234,3 +237,21 @@ def test_an_order_that_is_refused_approves_nothing(
         start_order(acme, asked.pack, quantity=2, purchase_request=asked, now=utc_now())
     asked.refresh_from_db()
     assert asked.waits
+
+
+def test_withdrawing_against_ordering_ends_one_way(committed_db: CommittedDatabase) -> None:
+    acme = make_organisation("Acme Ltd", slug="acme")
+    pack = make_pack()
+    buyer = acme.memberships.get().user
+    asked = ask_for(pack, acme, buyer)
+
+    def decide(number: int) -> object:
+        if number % 2:
+            return services.withdraw_purchase(request=asked, actor=SYSTEM_ACTOR, now=utc_now())
+        return start_order(acme, pack, key=f"form-{number}", quantity=2, purchase_request=asked)
+
+    answers = at_once(6, decide)
+
+    assert sum(isinstance(answer, services.PurchaseDecided) for answer in answers) == 5
+    asked.refresh_from_db()
+    assert Order.objects.count() == (1 if asked.state == "ordered" else 0)

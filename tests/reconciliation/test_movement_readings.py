@@ -76,8 +76,11 @@ def test_what_moved_just_now_is_not_judged_yet(acme: Organisation, pack: Pack) -
     run()
     refund_id = Refund.objects.get().refund_id
     with time_machine.travel(utc_now() + timedelta(hours=4), tick=False):
-        deliver(processor, *processor.end_dispute(session_of(order), won=True))
-        deliver(processor, *processor.fail_refund(refund_id))
+        told_of = processor.end_dispute(session_of(order), won=True)
+        told_of += processor.fail_refund(refund_id)
+        run(1, after=timedelta(minutes=1))
+        assert told() == told(FindingState.SUSPECTED) == []
+        deliver(processor, *told_of)
     run(1, after=timedelta(hours=4, minutes=2), kind=RunKind.LIGHT)
     run(1, after=timedelta(hours=4, minutes=5))
     assert told() == told(FindingState.SUSPECTED) == []
@@ -91,7 +94,7 @@ def test_what_was_booked_just_now_may_have_its_line_later(
     """The account was read before it moved, or does not show it yet."""
     processor = SandboxProcessor()
     order = buy(acme, pack, processor)
-    deliver(processor, *processor.refund(session_of(order), 700))
+    deliver(processor, *processor.dispute(session_of(order)))
     monkeypatch.setattr(SandboxProvider, "list_movements", lambda *_, **__: [])
 
     run(1, after=timedelta(minutes=59))
