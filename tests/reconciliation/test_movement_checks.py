@@ -288,6 +288,20 @@ def test_a_refund_that_we_never_heard_of(acme: Organisation, pack: Pack, sam: Us
     assert told() == []
 
 
+def test_a_stray_payment_that_the_provider_never_saw(acme: Organisation, pack: Pack) -> None:
+    """Money in suspense that is not there."""
+    buy(acme, pack, SandboxProcessor())
+    StrayPayment.objects.create(
+        provider="sandbox", payment_id="made_up", session_id="made_up", kind="unmatched",
+        amount_minor=5, currency="USD", suspense_millitokens=50,
+    )  # fmt: skip
+
+    run(1)
+
+    [(kind, detail)] = told(FindingState.SUSPECTED)
+    assert (kind, detail["provider_took_minor"], detail["booked_minor"]) == ("payment", "0", "5")
+
+
 def test_a_dispute_that_we_believe_won(acme: Organisation, pack: Pack) -> None:
     processor = SandboxProcessor()
     order = buy(acme, pack, processor)
