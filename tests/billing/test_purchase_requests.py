@@ -247,7 +247,8 @@ def test_withdrawing_against_ordering_ends_one_way(committed_db: CommittedDataba
 
     def decide(number: int) -> object:
         if number % 2:
-            return services.withdraw_purchase(request=asked, actor=SYSTEM_ACTOR, now=utc_now())
+            services.withdraw_purchase(request=asked, actor=SYSTEM_ACTOR, now=utc_now())
+            return None
         return start_order(acme, pack, key=f"form-{number}", quantity=2, purchase_request=asked)
 
     answers = at_once(6, decide)
