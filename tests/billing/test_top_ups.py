@@ -129,6 +129,19 @@ def test_of_the_organisations_month_not_of_utc(
     assert top_up_state.judge_rule(rule, now=next_month).reason == ""
 
 
+def test_what_was_ordered_last_month_and_paid_in_this_one_counts(
+    acme: Organisation, team_pack: Pack, processor: Processor
+) -> None:
+    rule = agree(acme, team_pack, processor, cap_minor=9_500)
+    run()
+    spend(acme, balance_of(acme))
+    began = top_up_state.begin_of_month(acme, now=utc_now())
+    rule.orders.update(created_at=began - MINUTE)
+    assert run() == 0
+    assert top_up_state.judge_rule(rule, now=utc_now()).reason == "cap"
+    assert processor.count_charged() == 9_500
+
+
 def test_declined_it_backs_off_and_switches_itself_off_after_three(
     acme: Organisation, team_pack: Pack, processor: Processor
 ) -> None:
