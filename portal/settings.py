@@ -238,7 +238,8 @@ BANK_TRANSFER_BANK = env.str("BANK_TRANSFER_BANK", default="")
 TRANSFER_DAYS = env.int("TRANSFER_DAYS", default=14)
 # Unused paid tokens are refunded for so many days after payment; 0 never, unset until they expire.
 REFUND_DAYS = env.int("REFUND_DAYS", default=None)
-# Refunds worth more than this, in whole units of the tariff currency, take two of our people.
+# Refunds, debts and bank transfers worth more than this, in whole units of the tariff currency,
+# take two of our people.
 REFUND_SECOND_PERSON_ABOVE = env.int("REFUND_SECOND_PERSON_ABOVE", default=500)
 # Who sells: copied into every invoice and credit note when it is issued.
 SELLER_NAME = env.str("SELLER_NAME", default=SITE_NAME)
