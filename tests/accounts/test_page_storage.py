@@ -28,7 +28,7 @@ def test_pages_of_the_account_are_not_stored(client: Client, ada: User, path: st
     assert "no-store" in client.get(path)["Cache-Control"], "nor is the way to the sign-in"
 
 
-@pytest.mark.parametrize("path", ["/", "/models/", "/no-such-page/"])
+@pytest.mark.parametrize("path", ["/", "/services/", "/no-such-page/"])
 def test_public_pages_are_stored_for_anonymous_visitors_only(
     client: Client, ada: User, path: str
 ) -> None:
