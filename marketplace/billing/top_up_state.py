@@ -54,10 +54,11 @@ def judge_rule(rule: TopUpRule, *, now: datetime) -> Judgement:
     owner = rule.organisation.public_id
     if count_free(rule.organisation) >= rule.threshold_millitokens:
         return Judgement(reason="enough")
-    if ledger.is_frozen(owner_key=owner, unit=UNIT):
-        return Judgement(reason="frozen")
+    # Before the freeze that comes with it: a debt is what there is to settle.
     if ledger.get_debt(owner_key=owner, unit=UNIT):
         return Judgement(reason="debt")
+    if ledger.is_frozen(owner_key=owner, unit=UNIT):
+        return Judgement(reason="frozen")
     spent = sum_of_month(rule.organisation, rule.currency, now=now)
     if spent + rule.amount_minor > rule.cap_minor:
         return Judgement(reason="cap")

@@ -281,6 +281,23 @@ def test_nothing_is_charged_while_the_wallet_is_frozen(
     assert processor.count_charged() == 9500
 
 
+def test_who_owes_is_told_that_not_that_the_wallet_is_frozen(
+    acme: Organisation, team_pack: Pack
+) -> None:
+    """A debt freezes too; what ends it is what the page has to say."""
+    processor = SandboxProcessor()
+    rule = agree(acme, team_pack, processor)
+    run()
+    [order] = top_ups_of(acme)
+    spend(acme, balance_of(acme))
+    deliver(processor, *processor.dispute(order.provider_session_id or ""))
+    assert Wallet.objects.get(owner_key=acme.public_id, unit="live").frozen
+    assert run() == 0
+    assert top_up_state.judge_rule(rule, now=utc_now()).reason == "debt"
+    assert processor.count_charged() == 9500
+    assert outcomes(acme) == ["paid"]
+
+
 def test_a_dead_workers_turn_is_taken_over(
     acme: Organisation, team_pack: Pack, processor: Processor
 ) -> None:
