@@ -59,7 +59,7 @@ def judge_rule(rule: TopUpRule, *, now: datetime) -> Judgement:
         return Judgement(reason="debt")
     if ledger.is_frozen(owner_key=owner, unit=UNIT):
         return Judgement(reason="frozen")
-    spent = sum_of_month(rule.organisation, rule.currency, now=now)
+    spent = sum_of_month(rule, now=now)
     if spent + rule.amount_minor > rule.cap_minor:
         return Judgement(reason="cap")
     return Judgement(reason="")
@@ -127,21 +127,22 @@ def list_failures(rule: TopUpRule) -> list[Order]:
     return failures
 
 
-def begin_of_month(organisation: Organisation, *, now: datetime) -> datetime:
-    local = now.astimezone(ZoneInfo(organisation.timezone))
+def begin_of_month(timezone: str, *, now: datetime) -> datetime:
+    local = now.astimezone(ZoneInfo(timezone))
     return local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
-def sum_of_month(organisation: Organisation, currency: str, *, now: datetime) -> int:
-    """What top-ups charged, or still may, in the calendar month of the organisation's time zone.
+def sum_of_month(rule: TopUpRule, *, now: datetime) -> int:
+    """What top-ups charged, or still may, in the calendar month of the rule's time zone.
 
-    In minor units, of all its rules; what went back later counts too.
+    In minor units of its currency, of all rules of its organisation; what went back later counts
+    too.
     """
-    began = begin_of_month(organisation, now=now)
+    began = begin_of_month(rule.timezone, now=now)
     charged = Order.objects.filter(
         Q(created_at__gte=began) | Q(paid_at__gte=began),
-        organisation=organisation,
-        currency=currency,
+        organisation=rule.organisation,
+        currency=rule.currency,
         top_up__isnull=False,
         status__in=(*OPEN_ORDER_STATUSES, *CREDITED_ORDER_STATUSES),
     )

@@ -153,7 +153,7 @@ class TopUpMachine(RuleBasedStateMachine):
         charged: dict[Any, int] = defaultdict(int)
         for order in self._orders():
             if order.paid_at is not None:
-                month = top_up_state.begin_of_month(self.tenant, now=order.paid_at)
+                month = top_up_state.begin_of_month(self.tenant.timezone, now=order.paid_at)
                 charged[month] += order.amount_minor
         assert all(total <= CAP for total in charged.values())
 

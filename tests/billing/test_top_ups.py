@@ -122,9 +122,28 @@ def test_of_the_organisations_month_not_of_utc(
     rule = agree(acme, team_pack, processor, cap_minor=9_500)
     run()
     spend(acme, balance_of(acme))
-    began = top_up_state.begin_of_month(acme, now=utc_now())
-    next_month = top_up_state.begin_of_month(acme, now=began + timedelta(days=40))
+    began = top_up_state.begin_of_month(acme.timezone, now=utc_now())
+    next_month = top_up_state.begin_of_month(acme.timezone, now=began + timedelta(days=40))
     rule.refresh_from_db()
+    assert top_up_state.judge_rule(rule, now=next_month - MINUTE).reason == "cap"
+    assert top_up_state.judge_rule(rule, now=next_month).reason == ""
+
+
+def test_the_month_stays_the_one_that_was_agreed_to(
+    acme: Organisation, team_pack: Pack, processor: Processor
+) -> None:
+    """Whoever moves to another time zone does not get a month's worth twice."""
+    rule = agree(acme, team_pack, processor, cap_minor=9_500)
+    assert "(time zone UTC)" in rule.consent_text
+    run()
+    spend(acme, balance_of(acme))
+    began = top_up_state.begin_of_month("UTC", now=utc_now())
+    next_month = top_up_state.begin_of_month("UTC", now=began + timedelta(days=40))
+    acme.timezone = "Pacific/Auckland"
+    acme.save()
+    assert run(next_month - MINUTE) == 0
+    assert processor.count_charged() == 9_500
+    rule = TopUpRule.objects.get()
     assert top_up_state.judge_rule(rule, now=next_month - MINUTE).reason == "cap"
     assert top_up_state.judge_rule(rule, now=next_month).reason == ""
 
@@ -135,7 +154,7 @@ def test_what_was_ordered_last_month_and_paid_in_this_one_counts(
     rule = agree(acme, team_pack, processor, cap_minor=9_500)
     run()
     spend(acme, balance_of(acme))
-    began = top_up_state.begin_of_month(acme, now=utc_now())
+    began = top_up_state.begin_of_month(acme.timezone, now=utc_now())
     rule.orders.update(created_at=began - MINUTE)
     assert run() == 0
     assert top_up_state.judge_rule(rule, now=utc_now()).reason == "cap"

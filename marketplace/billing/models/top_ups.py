@@ -81,8 +81,10 @@ class TopUpRule(models.Model):
     # The offer that was agreed to: its price, and the digest of all its terms.
     amount_minor = models.PositiveBigIntegerField()
     terms = models.CharField(max_length=64)
-    # The most that is charged in one month of the organisation's time zone.
+    # The most that is charged in one calendar month of the zone that the consent names, wherever
+    # the organisation moves later.
     cap_minor = models.PositiveBigIntegerField()
+    timezone = models.CharField(max_length=64)
     consent_text = models.TextField()
     agreed_by = models.ForeignKey(User, on_delete=models.PROTECT)
     agreed_at = models.DateTimeField(default=utc_now)

@@ -71,7 +71,7 @@ def tell_of_cap(*, rule: TopUpRule, now: datetime) -> None:
     accounts.announce_event(
         organisation=rule.organisation,
         kind=NoticeKind.TOP_UP_FAILED,
-        subject=f"{rule.public_id}:cap:{begin_of_month(rule.organisation, now=now):%Y-%m}",
+        subject=f"{rule.public_id}:cap:{begin_of_month(rule.timezone, now=now):%Y-%m}",
         params={"amount_minor": rule.cap_minor, "currency": rule.currency, "outcome": "cap"},
         now=now,
     )

@@ -150,6 +150,7 @@ def agree_to_top_up(
             amount_minor=offer.amount_minor,
             terms=offer.terms,
             cap_minor=terms.cap_minor,
+            timezone=organisation.timezone,
             consent_text=terms.text,
             agreed_by=user,
             agreed_at=now,

@@ -119,7 +119,7 @@ def _render_page(
             "rule": rule,
             "judgement": judgement,
             "in_flight": top_up_state.find_open_order(tenant) if waits else None,
-            "month_minor": top_up_state.sum_of_month(tenant, rule.currency, now=now) if rule else 0,
+            "month_minor": top_up_state.sum_of_month(rule, now=now) if rule else 0,
             "last_rule": None if rule else top_up_state.find_last_rule(tenant),
             "card": card,
             "form": form,
