@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from accounts.models import Organisation, User
+from accounts.models import AuditEvent, Notice, Organisation, User
 from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services, top_up_state
 from marketplace.billing.models import Order, Pack, SavedCard, TopUpRule
@@ -66,3 +66,18 @@ def run(now: datetime | None = None) -> int:
 def top_ups_of(organisation: Organisation) -> list[Order]:
     """The oldest first."""
     return list(top_up_state.list_top_up_orders(organisation))[::-1]
+
+
+def outcomes(organisation: Organisation) -> list[str]:
+    """What its first owner was told of top-ups, in order."""
+    told = Notice.objects.filter(
+        organisation=organisation,
+        person=owner_of(organisation),
+        kind__in=["top_up_paid", "top_up_failed"],
+    )
+    return [one.params.get("outcome", "paid") for one in told.order_by("id")]
+
+
+def actions(organisation: Organisation) -> list[str]:
+    kept = AuditEvent.objects.filter(organisation=organisation).order_by("id")
+    return list(kept.values_list("action", flat=True))

@@ -1,0 +1,94 @@
+"""Saved cards: one at a time, seen when the provider has it, and what it is asked to charge."""
+
+from datetime import timedelta
+
+import pytest
+
+from accounts.models import Organisation
+from accounts.services import SYSTEM_ACTOR
+from marketplace.billing import services, top_up_state
+from marketplace.billing.models import InboxEvent, Order, Pack, SavedCard, StrayPayment
+from portal.kernel.clock import utc_now
+from tests.billing.processors import Processor, StripeProcessor, deliver
+from tests.billing.top_ups import agree, owner_of, run, save_card, top_ups_of
+from tests.fakes.stripe_server import FakeStripe
+
+
+def test_one_card_at_a_time(acme: Organisation, team_pack: Pack, processor: Processor) -> None:
+    card = save_card(acme, processor)
+    with pytest.raises(services.CardSavedAlready):
+        services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    services.remove_card(card=card, actor=SYSTEM_ACTOR, now=utc_now())
+    other = save_card(acme, processor)
+    assert other.customer_id == card.customer_id
+    assert SavedCard.objects.count() == 2
+
+
+def test_a_second_click_leads_to_the_same_page(acme: Organisation, processor: Processor) -> None:
+    addresses = {
+        services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+        for _time in range(2)
+    }
+    assert len(addresses) == 1
+    assert top_up_state.find_card(acme) is None
+
+
+def test_a_visit_that_saves_a_card_is_no_payment_to_the_inbox(
+    acme: Organisation, fake_stripe: FakeStripe
+) -> None:
+    processor = StripeProcessor(fake_stripe)
+    services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    visit = SavedCard.objects.get().visit_id or ""
+    deliver(processor, *fake_stripe.account.cards.save(visit, "good"))
+    assert InboxEvent.objects.get().state == "done"
+    assert not Order.objects.exists()
+    assert not StrayPayment.objects.exists()
+    services.look_at_card_visits(organisation=acme, now=utc_now())
+    assert top_up_state.find_card(acme) is not None
+
+
+def test_of_two_visits_the_first_card_is_kept_and_the_other_forgotten(
+    acme: Organisation, processor: Processor
+) -> None:
+    services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    first = SavedCard.objects.get()
+    SavedCard.objects.update(asked_at=utc_now() - timedelta(hours=25))
+    services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    SavedCard.objects.update(asked_at=utc_now())
+    for card in SavedCard.objects.all():
+        processor.save_card(card.visit_id or "", "good")
+    services.look_at_card_visits(organisation=acme, now=utc_now())
+    run()
+    assert top_up_state.find_card(acme) == first
+    other = SavedCard.objects.latest("id")
+    assert other.saved_at is None
+    assert other.forgotten_at is not None
+
+
+def test_what_stripe_is_asked_for(
+    acme: Organisation, team_pack: Pack, fake_stripe: FakeStripe
+) -> None:
+    """One customer for all cards of a company; the key beside the parameters, not among them."""
+    agree(acme, team_pack, StripeProcessor(fake_stripe))
+    run()
+    [order] = top_ups_of(acme)
+    asked = {(one.method, one.path.removeprefix("/v1/")): one for one in fake_stripe.api.requests}
+    visit = asked["POST", "checkout/sessions"].params
+    assert (visit["mode"], visit["allowed_payment_method_types"]) == ("setup", {"0": "card"})
+    charge = asked["POST", "payment_intents"]
+    assert charge.headers["idempotency-key"] == f"{order.public_id}-1"
+    assert charge.params == {
+        "amount": "9500",
+        "currency": "usd",
+        "customer": visit["customer"],
+        "payment_method": next(iter(fake_stripe.account.cards.methods)),
+        "allowed_payment_method_types": {"0": "card"},
+        "off_session": "true",
+        "confirm": "true",
+        "description": f"Team × 1, order {order.public_id}",
+        "metadata": {
+            "order": order.public_id,
+            "organisation": acme.public_id,
+            "attempt": f"{order.public_id}-1",
+        },
+    }

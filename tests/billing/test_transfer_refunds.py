@@ -1,0 +1,59 @@
+"""Money of a bank transfer that goes back: staff send it and say how that went."""
+
+import pytest
+
+from accounts.models import AuditEvent, Organisation, User
+from marketplace.billing.models import BankPayback, Order, Pack, RefundRequest
+from tests.billing.money_back import approve, ask, send
+from tests.billing.shop import MILLION, balance_of
+from tests.billing.transfers import LIST, match, open_transfer, page_of, receive
+from tests.cast import signed_in
+
+
+@pytest.fixture
+def order(acme: Organisation, team_pack: Pack) -> Order:
+    return open_transfer(acme, team_pack)
+
+
+def test_a_refund_is_sent_by_bank_and_recorded(acme: Organisation, order: Order, sam: User) -> None:
+    match(receive(sam), order, sam)
+    order.refresh_from_db()
+    request = ask(order, expected=9500)
+    approve(request, sam)
+    assert send(request).state == "sent"
+    payback, staff = BankPayback.objects.get(), signed_in(sam)
+    path = f"/ops/paybacks/{payback.public_id}/"
+    assert "Refunds to send by bank" in page_of(staff, LIST)
+    staff.post(path, {"went": "sent", "bank_id": ""})
+    payback.refresh_from_db()
+    assert payback.state == "pending"
+    for _click in range(2):
+        assert staff.post(path, {"went": "sent", "bank_id": "OUT-1"}).status_code == 302
+    for other in ({"went": "failed"}, {"went": "sent", "bank_id": "OUT-2"}):
+        assert "recorded already" in str(staff.post(path, other, follow=True).content)
+    payback.refresh_from_db()
+    order.refresh_from_db()
+    request.refresh_from_db()
+    assert (payback.state, payback.bank_id, payback.recorded_by) == ("succeeded", "OUT-1", sam)
+    assert (order.status, request.state, balance_of(acme)) == ("reversed", "done", 0)
+    assert order.documents.count() == 2
+    assert AuditEvent.objects.filter(action="payback.sent").count() == 1
+
+
+def test_a_refund_that_cannot_be_sent_gives_the_tokens_back(
+    acme: Organisation, order: Order, sam: User
+) -> None:
+    match(receive(sam), order, sam)
+    order.refresh_from_db()
+    request = ask(order, expected=9500)
+    approve(request, sam)
+    send(request)
+    send(request)
+    payback = BankPayback.objects.get()
+    signed_in(sam).post(f"/ops/paybacks/{payback.public_id}/", {"went": "failed"})
+    order.refresh_from_db()
+    assert RefundRequest.objects.get().state == "failed"
+    assert (order.status, balance_of(acme)) == ("paid", 105 * MILLION)
+    again = ask(order, expected=9500)
+    approve(again, sam)
+    assert send(again).state == "sent"
