@@ -256,3 +256,36 @@ def test_withdrawing_against_ordering_ends_one_way(committed_db: CommittedDataba
     assert sum(isinstance(answer, services.PurchaseDecided) for answer in answers) == 5
     asked.refresh_from_db()
     assert Order.objects.count() == (1 if asked.state == "ordered" else 0)
+
+
+@pytest.mark.parametrize("other", [{"quantity": 3}, {"currency": "EUR"}, {"note": "Or not"}])
+def test_a_form_that_was_sent_asks_for_nothing_else(
+    asked: PurchaseRequest, acme: Organisation, mia: User, other: dict[str, Any]
+) -> None:
+    with pytest.raises(services.FormAlreadySent):
+        ask_for(asked.pack, acme, mia, **other)
+    assert PurchaseRequest.objects.get() == asked
+
+
+def test_the_page_says_so_and_its_next_form_is_a_new_one(asked: PurchaseRequest, mia: User) -> None:
+    client = signed_in(mia)
+    form = fields_of(read(client, f"{ASK}?pack=team"))
+    sent = {**form, "key": asked.form_key, "quantity": "5", "note": ""}
+    answer = client.post(ASK, sent)
+    assert answer.status_code == 409
+    page = answer.content.decode()
+    assert "Another request was already made from this form" in page
+    assert PurchaseRequest.objects.get() == asked
+    assert client.post(ASK, {**sent, "key": fields_of(page)["key"]}).status_code == 302
+    assert PurchaseRequest.objects.count() == 2
+
+
+def test_the_key_of_another_order_approves_nothing(
+    asked: PurchaseRequest, acme: Organisation
+) -> None:
+    start_order(acme, asked.pack, quantity=2)
+    with pytest.raises(services.IdempotencyKeyReused):
+        start_order(acme, asked.pack, quantity=2, purchase_request=asked)
+    asked.refresh_from_db()
+    assert asked.waits
+    assert Order.objects.count() == 1

@@ -9,7 +9,7 @@ from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services, top_up_state
 from marketplace.billing.models import InboxEvent, Order, Pack, SavedCard, StrayPayment
 from portal.kernel.clock import utc_now
-from tests.billing.processors import Processor, StripeProcessor, deliver
+from tests.billing.processors import Processor, SandboxProcessor, StripeProcessor, deliver
 from tests.billing.top_ups import agree, owner_of, run, save_card, top_ups_of
 from tests.fakes.stripe_server import FakeStripe
 
@@ -92,3 +92,45 @@ def test_what_stripe_is_asked_for(
             "attempt": f"{order.public_id}-1",
         },
     }
+
+
+def test_a_visit_is_its_organisations_alone(
+    acme: Organisation, globex: Organisation, processor: Processor
+) -> None:
+    pages = [
+        services.begin_card_visit(organisation=company, user=owner_of(company), now=utc_now())
+        for company in (acme, globex)
+    ]
+    assert pages[0] != pages[1]
+    ours, theirs = SavedCard.objects.order_by("pk")
+    assert ours.customer_id != theirs.customer_id
+    processor.save_card(ours.visit_id or "", "good")
+    services.look_at_card_visits(organisation=globex, now=utc_now())
+    assert (top_up_state.find_card(acme), top_up_state.find_card(globex)) == (None, None)
+
+
+def test_another_provider_knows_neither_the_customer_nor_the_visit(acme: Organisation) -> None:
+    """Of before the site took payments through this one; it cannot be asked any more either."""
+    services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    SavedCard.objects.update(provider="stripe", customer_id="cus_1")
+    services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    before, now = SavedCard.objects.order_by("pk")
+    assert (before.provider, before.removed_at) == ("stripe", None)
+    assert now.provider == "sandbox"
+    assert now.customer_id not in ("", "cus_1")
+
+
+def test_a_card_whose_provider_does_not_answer_is_forgotten_later(
+    acme: Organisation, globex: Organisation
+) -> None:
+    gone, other = (save_card(company, SandboxProcessor()) for company in (acme, globex))
+    SavedCard.objects.filter(pk=gone.pk).update(provider="stripe")
+    for card in (gone, other):
+        services.remove_card(card=card, actor=SYSTEM_ACTOR, now=utc_now())
+        card.refresh_from_db()
+    assert (gone.forgotten_at, gone.removed_at is None) == (None, False)
+    assert other.forgotten_at is not None
+    SavedCard.objects.filter(pk=gone.pk).update(provider="sandbox")
+    run()
+    gone.refresh_from_db()
+    assert gone.forgotten_at is not None

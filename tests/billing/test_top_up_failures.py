@@ -73,6 +73,8 @@ def test_when_the_bank_asks_for_the_holder_the_order_waits_for_its_pay_page(
     services.open_payment(order=order, now=start + MINUTE)
     order.refresh_from_db()
     assert order.expires_at == start + HOLDER_HAS
+    # Who left the page may go there again.
+    assert order.may_be_paid(now=start + MINUTE)
     deliver(processor, *processor.pay(order.provider_session_id or ""))
     assert credited_once(order)
     assert processor.count_charged() == 9500

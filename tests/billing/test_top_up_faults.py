@@ -5,19 +5,24 @@ from datetime import datetime, timedelta
 import pytest
 
 from accounts.models import Organisation
+from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services, top_up_state
 from marketplace.billing.models import Order, Pack, TopUpRule
-from marketplace.billing.services import top_ups
+from marketplace.billing.payment_provider import PaymentOutcomeUnknown, PaymentRefused
+from marketplace.billing.sandbox.adapter import SandboxProvider
+from marketplace.billing.saved_cards import AuthenticationNeeded
+from marketplace.billing.services import settlement, top_ups
 from marketplace.billing.services.top_ups import LEASE
 from marketplace.billing.stripe import client
+from marketplace.ledger import services as ledger
 from marketplace.reconciliation.models import Finding, RunKind
 from marketplace.reconciliation.services import reconcile_balances
 from portal.kernel.clock import utc_now
 from tests.billing.money_back import spend
-from tests.billing.processors import Processor, StripeProcessor, deliver
+from tests.billing.processors import Processor, SandboxProcessor, StripeProcessor, deliver
 from tests.billing.shop import balance_of, credited_once, make_pack
 from tests.billing.test_billing_concurrency import at_once, survives_in_child
-from tests.billing.top_ups import agree, run, top_ups_of
+from tests.billing.top_ups import agree, outcomes, run, top_ups_of
 from tests.cast import make_organisation
 from tests.databases import CommittedDatabase
 from tests.fakes.stripe_server import FakeStripe
@@ -188,3 +193,79 @@ def test_the_reconciliation_finds_nothing_to_say(
             trigger="command", kind=RunKind.FULL, now=now + number * timedelta(minutes=5)
         )
     assert [str(finding) for finding in Finding.objects.all()] == []
+
+
+@pytest.mark.parametrize("refusal", [AuthenticationNeeded(), PaymentRefused(code="declined")])
+def test_a_refusal_of_an_order_that_ended_meanwhile_changes_nothing(
+    acme: Organisation,
+    team_pack: Pack,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Exception,
+) -> None:
+    agree(acme, team_pack, SandboxProcessor())
+
+    def be_late(*_said: object, **_more: object) -> None:
+        Order.objects.update(status="expired")
+        raise refusal
+
+    monkeypatch.setattr(SandboxProvider, "charge_card", be_late)
+    assert run() == 0
+    [order] = top_ups_of(acme)
+    assert (order.status, order.failure_code) == ("expired", "")
+    assert order.attempts.get().state in ("closed", "refused")
+    assert outcomes(acme) == []
+
+
+def test_what_was_charged_but_not_settled_is_neither_paid_nor_called_off(
+    acme: Organisation, team_pack: Pack, processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has died between its two commits."""
+
+    def die(**_said: object) -> bool:
+        raise PaymentOutcomeUnknown
+
+    agree(acme, team_pack, processor)
+    with monkeypatch.context() as killed:
+        killed.setattr(settlement, "settle_order", die)
+        assert run() == 0
+    [order] = top_ups_of(acme)
+    assert order.is_charging
+    assert not order.may_be_paid(now=utc_now())
+    with pytest.raises(services.OrderClosed):
+        services.cancel_order(order=order, actor=SYSTEM_ACTOR, now=utc_now())
+    assert run() == 1
+    assert credited_once(top_ups_of(acme)[0])
+    assert processor.count_charged() == 9500
+
+
+def test_while_the_ledger_is_unguarded_nothing_is_charged(
+    acme: Organisation, team_pack: Pack, processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise ledger.LedgerUnguarded
+
+    agree(acme, team_pack, processor)
+    with monkeypatch.context() as unguarded:
+        unguarded.setattr(ledger, "refuse_when_unguarded", refuse)
+        assert run() == 0
+    assert top_ups_of(acme) == []
+    assert processor.count_charged() == 0
+    assert run() == 1
+
+
+def test_a_bug_about_one_rule_leaves_the_others_their_turn(
+    acme: Organisation, globex: Organisation, team_pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, _sound = (agree(one, team_pack, SandboxProcessor()) for one in (acme, globex))
+    advance = top_ups._advance
+
+    def crash(rule: TopUpRule, *, now: datetime) -> bool:
+        if rule == broken:
+            raise ZeroDivisionError
+        return advance(rule, now=now)
+
+    monkeypatch.setattr(top_ups, "_advance", crash)
+    assert run() == 1
+    assert top_ups_of(acme) == []
+    broken.refresh_from_db()
+    assert broken.leased_until is None

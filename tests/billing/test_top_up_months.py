@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 from accounts.models import Organisation
-from marketplace.billing import top_up_state
+from marketplace.billing import services, top_up_state
 from marketplace.billing.models import Pack, TopUpRule
 from portal.kernel.clock import utc_now
 from tests.billing.money_back import spend
-from tests.billing.processors import Processor
+from tests.billing.processors import Processor, SandboxProcessor
 from tests.billing.shop import balance_of
 from tests.billing.top_ups import agree, outcomes, run, top_ups_of
 
@@ -71,3 +71,34 @@ def test_what_was_ordered_last_month_and_paid_in_this_one_counts(
     assert run() == 0
     assert top_up_state.judge_rule(rule, now=utc_now()).reason == "cap"
     assert processor.count_charged() == 9_500
+
+
+def test_a_month_counts_each_currency_by_itself(
+    acme: Organisation, team_pack: Pack, processor: Processor
+) -> None:
+    agree(acme, team_pack, processor, currency="EUR", cap_minor=8_900)
+    run()
+    spend(acme, balance_of(acme))
+    rule = agree(acme, team_pack, processor, cap_minor=9_500)
+    assert top_up_state.sum_of_month(rule, now=utc_now()) == 0
+    assert run() == 1
+    assert top_up_state.sum_of_month(rule, now=utc_now()) == 9_500
+
+
+def test_what_may_yet_be_paid_counts_and_what_failed_does_not(
+    acme: Organisation, team_pack: Pack
+) -> None:
+    rule = agree(acme, team_pack, SandboxProcessor(), "asks_holder")
+    run()
+    assert top_up_state.sum_of_month(rule, now=utc_now()) == 9_500
+    services.sweep_orders(now=utc_now() + timedelta(days=1))
+    assert top_ups_of(acme)[0].status == "expired"
+    assert top_up_state.sum_of_month(rule, now=utc_now()) == 0
+
+
+def test_another_companys_top_ups_do_not_count(
+    acme: Organisation, globex: Organisation, team_pack: Pack
+) -> None:
+    rules = [agree(one, team_pack, SandboxProcessor()) for one in (acme, globex)]
+    run()
+    assert [top_up_state.sum_of_month(rule, now=utc_now()) for rule in rules] == [9_500] * 2

@@ -3,7 +3,10 @@
 import pytest
 
 from accounts.models import AuditEvent, Organisation, User
+from marketplace.billing.bank.adapter import BankProvider
 from marketplace.billing.models import BankPayback, Order, Pack, RefundRequest
+from marketplace.billing.money_back import ProviderRefund, RefundOrder
+from marketplace.billing.payment_provider import PaymentRefused
 from tests.billing.money_back import approve, ask, send
 from tests.billing.shop import MILLION, balance_of
 from tests.billing.transfers import LIST, match, open_transfer, page_of, receive
@@ -57,3 +60,30 @@ def test_a_refund_that_cannot_be_sent_gives_the_tokens_back(
     again = ask(order, expected=9500)
     approve(again, sam)
     assert send(again).state == "sent"
+
+
+def test_no_more_goes_back_than_came(order: Order, sam: User) -> None:
+    """What could not be sent is still there; the same request again is the same payback."""
+    match(receive(sam), order, sam)
+    bank = BankProvider()
+
+    def ask_bank(request_id: str, amount_minor: int) -> ProviderRefund:
+        return bank.send_refund(
+            RefundOrder(
+                request_id=request_id,
+                payment_id=order.provider_session_id or "",
+                amount_minor=amount_minor,
+                currency=order.currency,
+                order_id=order.public_id,
+            )
+        )
+
+    first = ask_bank("rfr_1", 9000)
+    assert ask_bank("rfr_1", 9000) == first
+    with pytest.raises(PaymentRefused):
+        ask_bank("rfr_2", 501)
+    assert BankPayback.objects.count() == 1
+    ask_bank("rfr_2", 500)
+    BankPayback.objects.filter(request_id="rfr_1").update(state="failed", recorded_by=sam)
+    ask_bank("rfr_3", 9000)
+    assert BankPayback.objects.count() == 3

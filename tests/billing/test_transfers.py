@@ -11,6 +11,7 @@ from marketplace.billing import services
 from marketplace.billing.bank.references import print_reference
 from marketplace.billing.models import BankTransfer, Order, Pack, TransferSlip
 from marketplace.billing.services import settlement
+from marketplace.ledger import services as ledger
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError
 from tests.billing.shop import MILLION, balance_of, credited_once, untouched
@@ -195,3 +196,19 @@ def test_real_money_is_live_where_nothing_is_played(
 
 def test_nobody_posts_events_of_the_bank() -> None:
     assert Client().post("/webhooks/payments/bank/", b"{}", "application/json").status_code == 400
+
+
+@pytest.mark.parametrize("currency", ["USD", "EUR"])
+def test_while_the_ledger_is_unguarded_nothing_is_recorded(
+    sam: User, monkeypatch: pytest.MonkeyPatch, currency: str
+) -> None:
+    """Money that no book converts, too: it would wait unseen by what is being mended."""
+
+    def refuse() -> None:
+        raise ledger.LedgerUnguarded
+
+    monkeypatch.setattr(ledger, "refuse_when_unguarded", refuse)
+    answer = signed_in(sam).post(LIST, said(currency=currency))
+    assert answer.status_code == 409
+    assert not BankTransfer.objects.exists()
+    assert strays() == []
