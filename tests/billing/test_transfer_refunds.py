@@ -87,3 +87,22 @@ def test_no_more_goes_back_than_came(order: Order, sam: User) -> None:
     BankPayback.objects.filter(request_id="rfr_1").update(state="failed", recorded_by=sam)
     ask_bank("rfr_3", 9000)
     assert BankPayback.objects.count() == 3
+
+
+def test_one_line_of_the_bank_sends_several_refunds(
+    acme: Organisation, team_pack: Pack, order: Order, sam: User
+) -> None:
+    """A batch is booked as one line, so its id stands for each refund in it."""
+    other, staff = open_transfer(acme, team_pack, key="form-2"), signed_in(sam)
+    for number, one in enumerate((order, other)):
+        match(receive(sam, bank_id=f"B-{number}"), one, sam)
+        one.refresh_from_db()
+        request = ask(one, expected=9500)
+        approve(request, sam)
+        send(request)
+    for payback in BankPayback.objects.all():
+        path = f"/ops/paybacks/{payback.public_id}/"
+        staff.post(path, {"went": "sent", "bank_id": "BATCH-1"})
+    sent = BankPayback.objects.values_list("state", "bank_id")
+    assert list(sent) == [("succeeded", "BATCH-1")] * 2
+    assert set(Order.objects.values_list("status", flat=True)) == {"reversed"}

@@ -114,7 +114,8 @@ class BankPayback(models.Model):
     request_id = models.CharField(max_length=40, unique=True)
     amount_minor = models.PositiveBigIntegerField()
     state = models.CharField(max_length=10, choices=PaybackState, default=PaybackState.PENDING)
-    # The bank's own name of the payment, once it was sent.
+    # The bank's own name of the payment, once it was sent. Not unique: a batch is one line of the
+    # statement, whatever number of refunds is in it.
     bank_id = models.CharField(max_length=80, blank=True)
     recorded_by = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
