@@ -1,6 +1,8 @@
 """Saved cards: one at a time, seen when the provider has it, and what it is asked to charge."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -8,9 +10,12 @@ from accounts.models import Organisation
 from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services, top_up_state
 from marketplace.billing.models import InboxEvent, Order, Pack, SavedCard, StrayPayment
+from marketplace.billing.payment_provider import PaymentRefused
+from marketplace.billing.sandbox.adapter import SandboxProvider
+from marketplace.billing.saved_cards import CardVisit, ChargeRequest
 from portal.kernel.clock import utc_now
 from tests.billing.processors import Processor, SandboxProcessor, StripeProcessor, deliver
-from tests.billing.top_ups import agree, owner_of, run, save_card, top_ups_of
+from tests.billing.top_ups import actions, agree, owner_of, run, save_card, top_ups_of
 from tests.fakes.stripe_server import FakeStripe
 
 
@@ -134,3 +139,69 @@ def test_a_card_whose_provider_does_not_answer_is_forgotten_later(
     run()
     gone.refresh_from_db()
     assert gone.forgotten_at is not None
+
+
+@pytest.mark.parametrize("end", ["over", "unknown"])
+def test_a_visit_that_came_to_nothing_makes_room_for_another(
+    acme: Organisation, fake_stripe: FakeStripe, end: str
+) -> None:
+    first = services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    visit = SavedCard.objects.get().visit_id or ""
+    if end == "over":
+        fake_stripe.account.sessions[visit]["status"] = "expired"
+    else:
+        del fake_stripe.account.sessions[visit]
+    services.look_at_card_visits(organisation=acme, now=utc_now())
+    ended = SavedCard.objects.get()
+    assert ended.removed_at is not None
+    assert ended.forgotten_at is not None
+    again = services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    assert again != first
+    assert SavedCard.objects.count() == 2
+
+
+def test_two_looks_at_once_save_the_card_once(
+    acme: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.begin_card_visit(organisation=acme, user=owner_of(acme), now=utc_now())
+    SandboxProcessor().save_card(SavedCard.objects.get().visit_id or "", "good")
+    retrieve = SandboxProvider.retrieve_card_visit
+
+    def be_overtaken(provider: SandboxProvider, visit_id: str) -> CardVisit:
+        monkeypatch.setattr(SandboxProvider, "retrieve_card_visit", retrieve)
+        services.look_at_card_visits(organisation=acme, now=utc_now())
+        return retrieve(provider, visit_id)
+
+    monkeypatch.setattr(SandboxProvider, "retrieve_card_visit", be_overtaken)
+    services.look_at_card_visits(organisation=acme, now=utc_now())
+    assert top_up_state.find_card(acme) == SavedCard.objects.get()
+    assert actions(acme) == ["card.saved"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"customer_id": "cus_other"}, "card_unknown"),
+        ({"amount_minor": 9501}, "idempotency_key_reused"),
+        ({"currency": "EUR"}, "idempotency_key_reused"),
+    ],
+)
+def test_the_sandbox_charges_no_other_customer_and_nothing_else_under_a_key(
+    acme: Organisation, change: dict[str, Any], code: str
+) -> None:
+    card, provider = save_card(acme, SandboxProcessor()), SandboxProvider()
+    request = ChargeRequest(
+        customer_id=card.customer_id,
+        card_id=card.card_id,
+        amount_minor=9500,
+        currency="USD",
+        description="Team",
+        metadata={"order": "ord_1"},
+    )
+    if code == "idempotency_key_reused":
+        provider.charge_card(request, idempotency_key="key")
+    charged = SandboxProcessor().count_charged()
+    with pytest.raises(PaymentRefused) as refused:
+        provider.charge_card(replace(request, **change), idempotency_key="key")
+    assert refused.value.code == code
+    assert SandboxProcessor().count_charged() == charged

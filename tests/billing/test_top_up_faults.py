@@ -1,6 +1,7 @@
 """Automatic top-up when things break: whatever dies on the way, one charge and one credit."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -269,3 +270,22 @@ def test_a_bug_about_one_rule_leaves_the_others_their_turn(
     assert top_ups_of(acme) == []
     broken.refresh_from_db()
     assert broken.leased_until is None
+
+
+def test_a_payment_that_succeeds_before_it_is_cancelled_is_credited(
+    acme: Organisation, team_pack: Pack, fake_stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bank said that it wants the holder, and let it through after all."""
+    agree(acme, team_pack, StripeProcessor(fake_stripe), "asks_holder")
+    cancel = fake_stripe.account.cards.cancel_payment
+
+    def be_late(payment_id: str) -> dict[str, Any]:
+        fake_stripe.account.receive(fake_stripe.account.payments[payment_id])
+        return cancel(payment_id)
+
+    monkeypatch.setattr(fake_stripe.account.cards, "cancel_payment", be_late)
+    assert run() == 1
+    [order] = top_ups_of(acme)
+    assert credited_once(order)
+    assert not order.needs_holder
+    assert outcomes(acme) == ["paid"]
