@@ -48,7 +48,7 @@ def begin_card_visit(*, organisation: Organisation, user: User, now: datetime) -
     asked = mine.filter(_visited(now)).order_by("-id").first()
     if asked is not None:
         return provider.retrieve_card_visit(asked.visit_id or "").page_url
-    known = mine.exclude(customer_id="").order_by("-id").first()
+    known = mine.order_by("-id").first()
     customer_id = (
         known.customer_id
         if known is not None
