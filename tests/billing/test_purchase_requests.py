@@ -289,3 +289,12 @@ def test_the_key_of_another_order_approves_nothing(
     asked.refresh_from_db()
     assert asked.waits
     assert Order.objects.count() == 1
+
+
+def test_nobody_is_declined_without_a_word(asked: PurchaseRequest, bill: User) -> None:
+    with pytest.raises(ValueError, match="told why"):
+        services.decline_purchase(
+            request=asked, user=bill, answer="", actor=SYSTEM_ACTOR, now=utc_now()
+        )
+    asked.refresh_from_db()
+    assert asked.waits

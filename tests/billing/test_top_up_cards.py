@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import stripe
 
 from accounts.models import Organisation
 from accounts.services import SYSTEM_ACTOR
@@ -12,7 +13,8 @@ from marketplace.billing import services, top_up_state
 from marketplace.billing.models import InboxEvent, Order, Pack, SavedCard, StrayPayment
 from marketplace.billing.payment_provider import PaymentRefused
 from marketplace.billing.sandbox.adapter import SandboxProvider
-from marketplace.billing.saved_cards import CardVisit, ChargeRequest
+from marketplace.billing.saved_cards import AuthenticationNeeded, CardVisit, ChargeRequest
+from marketplace.billing.stripe import cards
 from portal.kernel.clock import utc_now
 from tests.billing.processors import Processor, SandboxProcessor, StripeProcessor, deliver
 from tests.billing.top_ups import actions, agree, owner_of, run, save_card, top_ups_of
@@ -205,3 +207,27 @@ def test_the_sandbox_charges_no_other_customer_and_nothing_else_under_a_key(
         provider.charge_card(replace(request, **change), idempotency_key="key")
     assert refused.value.code == code
     assert SandboxProcessor().count_charged() == charged
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "is_lost", "refusal"),
+    [
+        ("succeeded", "", False, None),
+        ("processing", "", False, None),
+        ("requires_payment_method", "card_declined", True, PaymentRefused),
+        ("requires_payment_method", "authentication_required", True, AuthenticationNeeded),
+        ("requires_action", "", True, AuthenticationNeeded),
+        ("requires_confirmation", "", True, PaymentRefused),
+        ("canceled", "card_declined", False, PaymentRefused),
+        ("canceled", "authentication_required", False, AuthenticationNeeded),
+    ],
+)
+def test_what_a_charge_at_stripe_has_come_to(
+    status: str, code: str, is_lost: bool, refusal: type[Exception] | None
+) -> None:
+    payment = stripe.PaymentIntent.construct_from(
+        {"status": status, "last_payment_error": {"code": code} if code else None}, "key"
+    )
+    assert cards.is_lost(payment) is is_lost
+    refused = cards.refusal_of(payment)
+    assert refused is None if refusal is None else isinstance(refused, refusal)

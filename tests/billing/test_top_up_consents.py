@@ -1,5 +1,6 @@
 """What an organisation agrees to before anything is charged by itself."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,3 +95,21 @@ def test_another_offer_than_was_agreed_to_is_never_charged(
     assert top_ups_of(acme) == []
     assert processor.count_charged() == 0
     assert outcomes(acme) == ["offer_changed"]
+
+
+def test_nobody_agrees_to_charge_the_card_of_another(
+    acme: Organisation, globex: Organisation, team_pack: Pack
+) -> None:
+    theirs = replace(
+        make_terms(save_card(acme, SandboxProcessor()), team_pack), organisation=globex
+    )
+    with pytest.raises(services.NoSavedCard):
+        services.agree_to_top_up(
+            terms=theirs,
+            digest=theirs.digest,
+            user=owner_of(globex),
+            actor=SYSTEM_ACTOR,
+            now=utc_now(),
+        )
+    assert not TopUpRule.objects.exists()
+    assert actions(globex) == []

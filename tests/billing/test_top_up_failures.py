@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from accounts.models import Organisation
+from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services, top_up_state
 from marketplace.billing.models import Pack
 from marketplace.billing.services.top_ups import HOLDER_HAS
@@ -91,3 +92,15 @@ def test_an_order_whose_holder_never_comes_expires_and_counts_as_failed(
     [order] = top_ups_of(acme)
     assert order.status == "expired"
     assert top_up_state.count_failures(rule) == 1
+
+
+def test_an_order_that_is_called_off_counts_as_failed(
+    acme: Organisation, team_pack: Pack, processor: Processor
+) -> None:
+    rule = agree(acme, team_pack, processor, "asks_holder")
+    run()
+    [order] = top_ups_of(acme)
+    services.cancel_order(order=order, actor=SYSTEM_ACTOR, now=utc_now())
+    assert top_up_state.count_failures(rule) == 1
+    assert run() == 0
+    assert len(top_ups_of(acme)) == 1

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from accounts.models import Organisation, User
+from marketplace.billing import services
 from marketplace.billing.models import Order, Pack
 from marketplace.billing.payment_provider import PaymentsUnavailable
+from tests.billing.shop import start_order
 from tests.billing.transfers import open_transfer
 from tests.cast import signed_in
 
@@ -47,3 +49,11 @@ def test_it_is_not_offered_where_the_tax_comes_with_the_payment(
     with pytest.raises(PaymentsUnavailable):
         open_transfer(acme, team_pack)
     assert not Order.objects.exists()
+
+
+def test_one_key_does_not_stand_for_both_ways_to_pay(acme: Organisation, team_pack: Pack) -> None:
+    order = start_order(acme, team_pack)
+    with pytest.raises(services.IdempotencyKeyReused):
+        open_transfer(acme, team_pack)
+    assert Order.objects.get() == order
+    assert order.provider == "sandbox"
