@@ -298,3 +298,10 @@ def test_nobody_is_declined_without_a_word(asked: PurchaseRequest, bill: User) -
         )
     asked.refresh_from_db()
     assert asked.waits
+
+
+def test_a_member_declines_nothing(asked: PurchaseRequest, mia: User) -> None:
+    path = f"{HOME}{asked.public_id}/decline/"
+    assert signed_in(mia).post(path, {"answer": "No"}).status_code == 403
+    asked.refresh_from_db()
+    assert asked.waits
