@@ -60,8 +60,10 @@ class BatchForm(forms.Form):
 @staff_view
 def voucher_list(request: PersonRequest) -> HttpResponse:
     """All batches; a POST makes one and answers with its codes."""
-    form = BatchForm(request.POST or None, initial={"key": services.make_voucher_key()})
-    if request.method == "POST" and form.is_valid():
+    asks = request.method == "POST"
+    form = BatchForm(request.POST if asks else None, initial={"key": services.make_voucher_key()})
+    status = 400 if asks else 200
+    if asks and form.is_valid():
         terms = dict(form.cleaned_data)
         try:
             _batch, codes = services.create_vouchers(
@@ -73,6 +75,7 @@ def voucher_list(request: PersonRequest) -> HttpResponse:
             )
         except services.VoucherKeyReused as refusal:
             form.add_error(None, str(refusal))
+            status = 409
             form.data = {**request.POST.dict(), "key": services.make_voucher_key()}
         except DomainError as refusal:
             field = str(refusal.data.get("field", ""))
@@ -83,6 +86,7 @@ def voucher_list(request: PersonRequest) -> HttpResponse:
         request,
         "ops/vouchers.html",
         {"form": form, "batches": selectors.list_voucher_batches(), "now": utc_now()},
+        status=status,
     )
 
 

@@ -235,6 +235,8 @@ def test_redeeming_on_the_page(acme: Organisation, bill: User, make) -> None:
     [code] = make()
     browser = signed_in(bill)
     assert "Redeem a voucher" in browser.get("/o/acme/buy/").content.decode()
+    before = read_all()
+    assert (browser.post(ADDRESS, {"code": ""}).status_code, read_all()) == (400, before)
     refused = browser.post(ADDRESS, {"code": "nonsense"})
     assert refused.status_code == 409
     assert "Nothing was added" in refused.content.decode()
@@ -279,13 +281,14 @@ def test_staff_make_a_batch_and_get_its_codes_once(
     }  # fmt: skip
     assert signed_in(ada).post("/ops/vouchers/", form).status_code == 404
     wrong = staff.post("/ops/vouchers/", {**form, "tokens": 0})
-    assert wrong.context["form"].errors.keys() == {"tokens"}
+    assert (wrong.status_code, wrong.context["form"].errors.keys()) == (400, {"tokens"})
     assert not VoucherBatch.objects.exists()
-    assert staff.post("/ops/vouchers/", {**form, "key": ""}).status_code == 200
+    assert staff.post("/ops/vouchers/", {**form, "key": ""}).status_code == 400
     assert not VoucherBatch.objects.exists()
     answer = staff.post("/ops/vouchers/", form)
     assert staff.post("/ops/vouchers/", form).content == answer.content, "a double click"
     other = staff.post("/ops/vouchers/", {**form, "codes": 4})
+    assert other.status_code == 409
     assert "on other terms already" in other.content.decode()
     assert str(form["key"]) not in other.content.decode(), "the next click makes it"
     assert VoucherBatch.objects.count() == 1

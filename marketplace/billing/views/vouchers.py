@@ -21,9 +21,11 @@ from portal.kernel.quantities import format_tokens_exact
 @organisation_view(role=Role.BILLING)
 def redeem(request: OrganisationRequest, organisation: str) -> HttpResponse:
     """Every try counts, good or bad: guessing stops long before it finds anything."""
-    form = VoucherForm(request.POST or None)
-    if request.method != "POST" or not form.is_valid():
-        return render(request, "billing/voucher.html", {"form": form})
+    if request.method != "POST":
+        return render(request, "billing/voucher.html", {"form": VoucherForm()})
+    form = VoucherForm(request.POST)
+    if not form.is_valid():
+        return render(request, "billing/voucher.html", {"form": form}, status=400)
     if not ratelimit.consume(request, action="redeem_voucher", user=request.user):
         form.add_error("code", _("You tried many codes. Please wait an hour."))
         return render(request, "billing/voucher.html", {"form": form}, status=429)
