@@ -19,6 +19,7 @@ from marketplace.billing.models import (
     PackPrice,
     PurchaseRequest,
     RefundRequest,
+    RefundState,
     RequestState,
     StrayKind,
     StrayPayment,
@@ -123,6 +124,16 @@ def has_money_back(*, order: Order) -> bool:
     """Whether anything was asked, given or taken back of an order."""
     told = Q(refund_requests__isnull=False) | Q(refunds__isnull=False) | Q(disputes__isnull=False)
     return Order.objects.filter(told, pk=order.pk).exists()
+
+
+def is_refund_under_way(*, order: Order) -> bool:
+    """Whether a refund was asked for or sent whose money is not known to have gone back.
+
+    Asks no more when refunds and requests were prefetched.
+    """
+    return any(asked.is_open for asked in order.refund_requests.all()) or any(
+        refund.state == RefundState.PENDING for refund in order.refunds.all()
+    )
 
 
 def list_refund_requests(*, waiting: bool) -> QuerySet[RefundRequest]:

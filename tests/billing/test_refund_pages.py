@@ -105,6 +105,41 @@ def test_the_buyer_withdraws_until_we_decide(order: Order, bill: User, sam: User
     assert "decided already" in again.content.decode()
 
 
+PAID = "Paid: your tokens are in the wallet"
+UNDER_WAY = "A refund of this order is under way"
+
+
+def test_an_order_says_that_its_refund_is_under_way(order: Order, bill: User, sam: User) -> None:
+    buyer, staff = signed_in(bill), signed_in(sam)
+    page = read(buyer, path_of(order))
+    assert (PAID in page, UNDER_WAY in page) == (True, False)
+
+    request = ask(order, expected=9500)
+    for _step in ("asked", "approved"):
+        page = read(buyer, path_of(order))
+        assert (PAID in page, UNDER_WAY in page) == (False, True)
+        staff.post(f"/ops/refunds/{request.public_id}/", {"decision": "approve"})
+
+    services.send_due_refunds(now=utc_now())
+    settle(order)
+    page = read(buyer, path_of(order))
+    assert (PAID in page, UNDER_WAY in page) == (False, False)
+
+
+def test_a_refund_that_the_bank_has_not_done_has_not_gone_back(order: Order, bill: User) -> None:
+    order.refunds.create(refund_id="re_slow", amount_minor=9500, state="pending")
+    Order.objects.filter(pk=order.pk).update(status="reversed", reversed_minor=9500)
+    page = read(signed_in(bill), path_of(order))
+    assert UNDER_WAY in page
+    assert "gone back" not in page
+
+    order.refunds.update(state="succeeded")
+
+    page = read(signed_in(bill), path_of(order))
+    assert UNDER_WAY not in page
+    assert "The payment has gone back" in page
+
+
 def test_two_people_on_the_page(order: Order, sam: User, settings: Any) -> None:
     settings.REFUND_SECOND_PERSON_ABOVE = 10
     request = ask(order, expected=9500)

@@ -2,6 +2,7 @@
 
 from django.core.cache import cache
 from django.core.paginator import Paginator
+from django.db.models import prefetch_related_objects
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -130,6 +131,8 @@ def _render_order(
     problem: DomainError | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    if money_back := selectors.has_money_back(order=order):
+        prefetch_related_objects([order], "refund_requests__refund", "refunds", "disputes")
     return render(
         request,
         "billing/order.html",
@@ -146,7 +149,8 @@ def _render_order(
             and not order.is_charging,
             "scope": selectors.describe_scopes([order.scope])[order.scope],
             "may_be_refunded": not quote_refund(order=order, now=utc_now()).refusal,
-            "money_back": selectors.has_money_back(order=order),
+            "money_back": money_back,
+            "refund_under_way": money_back and selectors.is_refund_under_way(order=order),
             "fapiao": find_fapiao_of(order=order),
             "may_ask_fapiao": may_ask_fapiao(order=order),
             "problem": problem,
