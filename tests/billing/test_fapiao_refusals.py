@@ -19,6 +19,7 @@ from tests.billing.fapiao import (
     ask_for,
     give_back,
     issue,
+    make_red,
     number,
     withdraw,
 )
@@ -126,3 +127,26 @@ def test_what_staff_record_is_checked(acme: Organisation, pack: Pack, sam: User)
         with pytest.raises((services.FapiaoRejected, services.FapiaoDecided)):
             late()
     assert read_everything() == before
+
+
+def test_a_number_in_blue_is_no_number_in_red_nor_the_other_way_round(
+    acme: Organisation, pack: Pack, sam: User
+) -> None:
+    orders = [buy(acme, pack, PROCESSOR, currency="CNY", key=key) for key in "abc"]
+    done, red, fapiao = (ask_for(order) for order in orders)
+    issue(done, sam, serial=1)
+    issue(red, sam, serial=2)
+    give_back(orders[1], 8000)
+    give_back(orders[0], 8000)
+    make_red(done, sam, serial=3, amount=8000)
+    before = read_everything()
+    for again in (
+        lambda: make_red(red, sam, serial=1, amount=8000),
+        lambda: make_red(red, sam, serial=2, amount=8000),
+        lambda: make_red(red, sam, serial=3, amount=8000),
+        lambda: issue(fapiao, sam, serial=3),
+    ):
+        with pytest.raises(services.FapiaoRejected) as refusal:
+            again()
+        assert refusal.value.data == {"field": "number"}
+        assert read_everything() == before

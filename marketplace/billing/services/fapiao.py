@@ -1,7 +1,8 @@
 """Fapiao: asked for by the buyer, issued by staff in the tax authority's system, recorded here.
 
 Nothing of it moves money, so nothing is posted. What is to be taken back in red is recomputed from
-the orders, never added up from refunds (docs/adr/0151). Locks: orders by id, then the fapiao.
+the orders, never added up from refunds (docs/adr/0151). Locks: orders by id, then the fapiao, then
+the number.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,10 +30,9 @@ from marketplace.billing.services import attempts, telling
 from marketplace.billing.services.fapiao_details import (
     FapiaoDetails,
     FapiaoRejected,
-    check_day,
     clean_details,
-    clean_number,
 )
+from marketplace.billing.services.fapiao_numbers import check_day, clean_number, refuse_used
 from portal.kernel.errors import Conflict
 
 MAX_FAPIAO_ORDERS = 50
@@ -133,7 +133,7 @@ def issue_fapiao(
             raise FapiaoChanged
         if not expected_minor:
             raise FapiaoRejected(_("All of it has gone back, so there is nothing to issue."))
-        _refuse_used(number)
+        refuse_used(number)
         for line in locked.lines.all():
             line.amount_minor = kept_minor(next(o for o in orders if o.pk == line.order_id))
             line.save(update_fields=["amount_minor"])
@@ -165,7 +165,7 @@ def record_red_letter(
         locked, _orders = _lock(fapiao, FapiaoState.RED_LETTER_DUE)
         if locked.red_due_minor != expected_minor:
             raise FapiaoChanged
-        _refuse_used(number)
+        refuse_used(number)
         RedLetter.objects.create(
             fapiao=locked,
             number=number,
@@ -223,14 +223,6 @@ def _end(fapiao: Fapiao, state: FapiaoState, *, now: datetime) -> None:
     fapiao.state, fapiao.decided_at = state, now
     fapiao.save(update_fields=["state", "decided_at", "decided_by", "note"])
     fapiao.lines.update(is_live=False)
-
-
-def _refuse_used(number: str) -> None:
-    used = Fapiao.objects.filter(number=number).exists()
-    if used or RedLetter.objects.filter(number=number).exists():
-        raise FapiaoRejected(
-            _("This number is recorded already, of another fapiao."), data={"field": "number"}
-        )
 
 
 def _audit(fapiao: Fapiao, actor: Actor, action: str, *, now: datetime) -> None:

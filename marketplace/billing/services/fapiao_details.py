@@ -1,9 +1,6 @@
-"""What a fapiao names, checked in form: the buyer's details, and the authority's numbers."""
+"""What a fapiao names of its buyer, checked in form."""
 
-import re
 from dataclasses import dataclass
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -13,9 +10,6 @@ from accounts.tax_ids import TaxIdWrong, clean_tax_id
 from marketplace.billing.models import FapiaoKind
 from portal.kernel.errors import Rejected
 
-# The numbers of fully digital fapiao.
-NUMBER = re.compile(r"[0-9]{20}", re.ASCII)
-_CHINA = ZoneInfo("Asia/Shanghai")
 # Of what a fapiao names: how many characters, and what even an ordinary one cannot do without.
 _LONGEST = {
     "title": 100,
@@ -71,17 +65,3 @@ def clean_details(details: FapiaoDetails) -> dict[str, str]:
     except ValidationError as wrong:
         raise FapiaoRejected(_("This is no e-mail address."), data={"field": "email"}) from wrong
     return {"kind": details.kind.value, **fields}
-
-
-def clean_number(number: str) -> str:
-    """20 digits, however they were grouped. Raises FapiaoRejected."""
-    number = "".join(number.split())
-    if not NUMBER.fullmatch(number):
-        raise FapiaoRejected(_("The number has 20 digits."), data={"field": "number"})
-    return number
-
-
-def check_day(day: date, now: datetime) -> None:
-    """Raises FapiaoRejected for a day that has not begun in China."""
-    if day > now.astimezone(_CHINA).date():
-        raise FapiaoRejected(_("This day has not come yet."), data={"field": "issued_on"})
