@@ -17,6 +17,8 @@ from marketplace.billing.models import (
 )
 from marketplace.billing.payment_provider import PaymentsUnavailable
 from marketplace.billing.sandbox.adapter import SandboxProvider
+from marketplace.billing.services import movements
+from marketplace.billing.stripe.adapter import StripeProvider
 from marketplace.ledger.models import Entry
 from marketplace.reconciliation.models import FindingState, RunKind
 from portal.kernel.clock import utc_now
@@ -60,6 +62,31 @@ def test_a_line_that_cannot_be_read_is_not_left_out(
 
     assert "AccountUnread: stripe" in report_of(last)["error"]
     assert not MovementCursor.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "nonsense"), [("amount", 10**30), ("created", 10**18)], ids=["amount", "created"]
+)
+def test_a_line_that_cannot_be_kept_stops_no_other_providers_account(
+    fake_stripe: FakeStripe,
+    acme: Organisation,
+    pack: Pack,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    nonsense: int,
+) -> None:
+    """Stripe is read first, and its line breaks the database or our own arithmetic."""
+    buy(acme, pack, StripeProcessor(fake_stripe))
+    fake_stripe.account.balance.lines[0][name] = nonsense
+    both = [StripeProvider(), SandboxProvider()]
+    monkeypatch.setattr(movements, "list_payment_providers", lambda: both)
+
+    with pytest.raises(billing.AccountUnread, match="stripe") as unread:
+        billing.read_movements(now=utc_now())
+
+    assert "sandbox" not in str(unread.value)
+    assert [cursor.provider for cursor in MovementCursor.objects.all()] == ["sandbox"]
+    assert not MoneyMovement.objects.exists()
 
 
 def test_what_moved_just_now_is_not_judged_yet(acme: Organisation, pack: Pack) -> None:

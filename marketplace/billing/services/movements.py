@@ -48,6 +48,10 @@ def read_movements(*, now: datetime) -> int:
         except DomainError as error:
             _log.warning("account_unread", provider=provider.name, code=error.code)
             unread.append(f"{provider.name} ({error.code})")
+        except Exception as error:
+            # A line that breaks our arithmetic or the database: no other account is left for it.
+            _log.exception("account_unread", provider=provider.name)
+            unread.append(f"{provider.name} ({type(error).__name__})")
     if unread:
         raise AccountUnread(", ".join(unread))
     return new
