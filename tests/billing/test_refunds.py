@@ -1,32 +1,26 @@
-"""Refund requests, from the buyer's wish to the money's way back, through either provider."""
+"""What of an order can be asked back, and for which amount."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 
 from accounts.models import Organisation, User
 from marketplace.billing import services
-from marketplace.billing.models import Order, Pack, Refund, RefundRequest
-from marketplace.billing.payment_provider import PaymentOutcomeUnknown, PaymentRefused
+from marketplace.billing.models import Order, Pack, Refund
 from marketplace.billing.refund_rule import quote_refund
-from marketplace.billing.sandbox import reversing as sandbox
 from portal.kernel.clock import utc_now
 from tests.billing.money_back import (
     approve,
     ask,
     buy,
-    decline,
     everything,
     send,
     settle,
     spend,
-    withdraw,
 )
 from tests.billing.processors import Processor, SandboxProcessor, deliver
-from tests.billing.shop import MILLION, balance_of, lots_of, make_pack
-from tests.cast import make_person
+from tests.billing.shop import MILLION, balance_of, make_pack
 from tests.ledger.auditor import audit
 from tests.ledger.cast import hold as place_hold
 
@@ -37,12 +31,6 @@ pytestmark = pytest.mark.django_db
 def order(acme: Organisation, team_pack: Pack) -> Order:
     """Paid through the sandbox."""
     return buy(acme, team_pack, SandboxProcessor())
-
-
-@pytest.fixture
-def tom(db: None) -> User:
-    """Another of staff."""
-    return make_person("tom@market.example", is_staff=True)
 
 
 def quote(order: Order) -> Any:
@@ -112,94 +100,6 @@ def test_what_a_hold_needs_is_not_offered(acme: Organisation, order: Order) -> N
                expires_at=utc_now() + timedelta(minutes=1))  # fmt: skip
 
     assert quote(order).paid_millitokens <= 45 * MILLION
-
-
-def test_declined_tokens_come_back(acme: Organisation, order: Order, sam: User) -> None:
-    before = {kind: lot.remaining_millitokens for kind, lot in lots_of(order).items()}
-    request = ask(order, expected=9500)
-
-    decline(request, sam)
-
-    request.refresh_from_db()
-    assert (request.state, request.note) == ("declined", "Not now.")
-    assert {kind: lot.remaining_millitokens for kind, lot in lots_of(order).items()} == before
-    audit()
-    ask(order, expected=9500)  # and may be asked again
-
-
-def test_withdrawn_tokens_come_back_and_nobody_decides_any_more(
-    acme: Organisation, order: Order, sam: User
-) -> None:
-    before = {kind: lot.remaining_millitokens for kind, lot in lots_of(order).items()}
-    request = ask(order, expected=9500)
-
-    withdraw(request)
-
-    request.refresh_from_db()
-    assert (request.state, request.decided_by) == ("withdrawn", None)
-    assert {kind: lot.remaining_millitokens for kind, lot in lots_of(order).items()} == before
-    audit()
-    gone = everything()
-    for late in (withdraw, lambda request: approve(request, sam), lambda r: decline(r, sam)):
-        with pytest.raises(services.RefundDecided):
-            late(request)
-    assert send(request).state == "withdrawn"
-    assert everything() == gone
-    ask(order, expected=9500)  # and may be asked again
-
-
-def test_what_was_approved_is_not_withdrawn(order: Order, sam: User) -> None:
-    request = ask(order, expected=9500)
-    approve(request, sam)
-    before = everything()
-    with pytest.raises(services.RefundDecided):
-        withdraw(request)
-    assert everything() == before
-
-
-def test_above_the_limit_a_second_person_has_to_agree(
-    order: Order, sam: User, tom: User, settings: Any
-) -> None:
-    settings.REFUND_SECOND_PERSON_ABOVE = 94
-    request = ask(order, expected=9500)
-
-    assert not approve(request, sam)
-    before = everything()
-    with pytest.raises(services.AnotherPersonNeeded):
-        approve(request, sam)
-    assert everything() == before
-    assert approve(request, tom)
-
-    request.refresh_from_db()
-    assert (request.state, request.seconded_by, request.decided_by) == ("approved", sam, tom)
-
-
-def test_the_limit_itself_takes_one(order: Order, sam: User, settings: Any) -> None:
-    settings.REFUND_SECOND_PERSON_ABOVE = 95
-
-    assert approve(ask(order, expected=9500), sam)
-
-
-def test_nobody_approves_their_own(order: Order) -> None:
-    request = ask(order, expected=9500)
-    before = everything()
-
-    with pytest.raises(services.AnotherPersonNeeded):
-        approve(request, order.ordered_by)
-
-    assert everything() == before
-
-
-def test_decided_is_decided(order: Order, sam: User, tom: User) -> None:
-    request = ask(order, expected=9500)
-    approve(request, sam)
-    before = everything()
-
-    for decide in (approve, decline):
-        with pytest.raises(services.RefundDecided):
-            decide(request, tom)
-
-    assert everything() == before
 
 
 def _use_all(order: Order, settings: Any) -> None:
@@ -281,73 +181,6 @@ def test_the_window_is_kept_to_the_second(order: Order, settings: Any) -> None:
     assert quote_refund(order=order, now=end + timedelta(seconds=1)).refusal == "too_late"
 
 
-def test_the_provider_refuses_for_good(acme: Organisation, order: Order, sam: User) -> None:
-    """Somebody refunded by hand meanwhile: the tokens of what did not go back return."""
-    request = ask(order, expected=9500)
-    approve(request, sam)
-    sandbox.refund(session_id=order.provider_session_id or "", amount_minor=500, now=utc_now())
-
-    assert send(request).state == "failed"
-    settle(order)
-
-    assert request.failure_code == "refund_too_large"
-    assert (order.status, order.reversed_minor) == ("partially_reversed", 500)
-    assert (
-        lots_of(order)["paid"].remaining_millitokens == 100 * MILLION - 100 * MILLION * 500 // 9500
-    )
-    audit()
-
-
-@pytest.mark.parametrize("arrives", [True, False])
-def test_an_unknown_outcome_is_asked_again_under_the_same_key(
-    order: Order, sam: User, monkeypatch: pytest.MonkeyPatch, arrives: bool
-) -> None:
-    from marketplace.billing.sandbox.adapter import SandboxProvider
-
-    request = ask(order, expected=9500)
-    approve(request, sam)
-    real = SandboxProvider.send_refund
-
-    def lose(self: Any, refund: Any) -> None:
-        if arrives:
-            real(self, refund)
-        raise PaymentOutcomeUnknown
-
-    monkeypatch.setattr(SandboxProvider, "send_refund", lose)
-    with pytest.raises(PaymentOutcomeUnknown):
-        send(request)
-    request.refresh_from_db()
-    assert request.state == "approved"
-    monkeypatch.setattr(SandboxProvider, "send_refund", real)
-    services.send_due_refunds(now=utc_now())  # too early: another may be at it
-    request.refresh_from_db()
-    assert request.state == "approved"
-
-    services.send_due_refunds(now=utc_now() + timedelta(minutes=3))
-
-    request.refresh_from_db()
-    assert request.state == "done"
-    assert Refund.objects.count() == 1
-    assert settle(order).status == "reversed"
-
-
-def test_a_refund_that_the_bank_sends_back(
-    acme: Organisation, team_pack: Pack, processor: Processor, sam: User
-) -> None:
-    order = buy(acme, team_pack, processor)
-    request = ask(order, expected=9500)
-    approve(request, sam)
-    send(request)
-
-    deliver(processor, *processor.fail_refund(Refund.objects.get().refund_id))
-
-    order.refresh_from_db()
-    request.refresh_from_db()
-    assert (order.status, order.reversed_minor, request.state) == ("paid", 0, "failed")
-    assert balance_of(acme) == 105 * MILLION
-    audit()
-
-
 def test_two_parts_of_one_order(acme: Organisation, order: Order, sam: User) -> None:
     """By hand first, the rest by request: never more than was paid or granted."""
     deliver(SandboxProcessor(), *SandboxProcessor().refund(order.provider_session_id or "", 1234))
@@ -361,60 +194,3 @@ def test_two_parts_of_one_order(acme: Organisation, order: Order, sam: User) -> 
     assert settle(order).status == "reversed"
     assert balance_of(acme) == 0
     audit()
-
-
-def test_the_sweep_sends_and_settles_what_nobody_told(
-    acme: Organisation, team_pack: Pack, processor: Processor, sam: User
-) -> None:
-    order = buy(acme, team_pack, processor)
-    approve(ask(order, expected=9500), sam)
-    processor.forget_events()
-
-    services.sweep_orders(now=utc_now())
-
-    order.refresh_from_db()
-    assert order.status == "reversed"
-
-
-def test_a_refund_under_way_is_asked_about(acme: Organisation, team_pack: Pack, fake_stripe: Any,
-                                           sam: User) -> None:  # fmt: skip
-    from tests.billing.processors import StripeProcessor
-
-    order = buy(acme, team_pack, StripeProcessor(fake_stripe))
-    fake_stripe.account.money_back.next_status = "pending"
-    request = ask(order, expected=9500)
-    approve(request, sam)
-    assert send(request).state == "sent"
-    assert Refund.objects.get().state == "pending"
-    fake_stripe.account.money_back.end_refund(Refund.objects.get().refund_id, "succeeded")
-    fake_stripe.account.events.clear()
-
-    with time_machine.travel(utc_now() + timedelta(minutes=40), tick=True):
-        services.sweep_orders(now=utc_now())
-
-    request.refresh_from_db()
-    assert (request.state, Refund.objects.get().state) == ("done", "succeeded")
-
-
-def test_a_refund_of_another_currency_changes_nothing(
-    order: Order, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from marketplace.billing.models import SandboxSession
-
-    sandbox.refund(session_id=order.provider_session_id or "", amount_minor=500, now=utc_now())
-    SandboxSession.objects.update(currency="EUR")
-    before = everything()
-
-    with pytest.raises(services.MoneyBackMismatch):
-        settle(order)
-
-    assert everything() == before
-
-
-def test_the_sandbox_gives_back_no_more_than_was_paid(order: Order) -> None:
-    session = order.provider_session_id or ""
-    sandbox.refund(session_id=session, amount_minor=9000, now=utc_now())
-    for amount in (501, 0, -1):
-        with pytest.raises(PaymentRefused):
-            sandbox.refund(session_id=session, amount_minor=amount, now=utc_now())
-    assert RefundRequest.objects.count() == 0
