@@ -74,7 +74,7 @@ def test_from_no_card_to_tokens_and_off_again(ada: User, bill: User, team_pack: 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"pack": "team:XXX"}, "Select a valid choice"),
+        ({"pack": "team:ZZZ"}, "Select a valid choice"),
         ({"pack": ""}, "required"),
         ({"quantity": "0"}, "greater than or equal to 1"),
         ({"quantity": "101"}, "less than or equal to 100"),

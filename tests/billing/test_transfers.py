@@ -135,7 +135,7 @@ def test_the_banks_id_is_recorded_once(sam: User, settings: Any) -> None:
         {"amount": "0.001"},
         {"amount": "9999999999999"},
         {"currency": "JPY", "amount": "10.5"},
-        {"currency": "XXX"},
+        {"currency": "ZZZ"},
         {"value_date": "soon"},
         {"payer": "x" * 141},
         {"text": "x" * 501},
