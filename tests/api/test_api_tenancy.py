@@ -24,6 +24,17 @@ IDS = {
     "hold": "hld",
 }  # fmt: skip
 
+# By the names of their routes, everything that a member's key may ask for.
+OPEN_TO_MEMBERS = {
+    "organisation", "wallet", "calls", "call", "daily_usage", "packs", "direct_grants",
+}  # fmt: skip
+# What is about live tokens, or moves money, and therefore not for test keys.
+CLOSED_TO_TEST_KEYS = {
+    ("post", "orders"), ("post", "order_pay"), ("post", "order_check"), ("post", "order_cancel"),
+    ("get", "refund_quote"), ("post", "order_refunds"), ("post", "refund_withdraw"),
+    ("get", "statements"), ("get", "statement"), ("get", "statement_pdf"), ("get", "statement_csv"),
+}  # fmt: skip
+
 
 def view_of(route: Any) -> Any:
     """The view class behind a route."""
@@ -130,3 +141,33 @@ def test_whatever_belongs_to_others_is_404_and_stays_as_it_is(
     after = [list(model.objects.values()) for model in kept]
     assert after == before
     assert balance_of(acme) == (1_000_000, 80_000)
+
+
+def test_what_members_keys_and_test_keys_may_not_is_refused_and_nothing_moves(
+    acme: Organisation, ada: User, mia: User
+) -> None:
+    paid = buy(acme, make_pack("team"), SandboxProcessor())
+    refund = ask(paid, expected=9500)
+    document = paid.documents.get().public_id
+    real = some_ids() | {
+        "order": paid.public_id, "refund": refund.public_id, "document": document,
+    }  # fmt: skip
+    member = ApiClient(make_key(acme, created_by=mia)[1])
+    test_key = ApiClient(make_key(acme, created_by=ada, kind="test")[1])
+    before = [list(model.objects.values()) for model in (Order, RefundRequest, Document)]
+    for_members, for_test_keys = set(), set()
+    for route in tenant_routes:
+        for number, (method, path) in enumerate(addresses([route], real)):
+            headers = {"Idempotency-Key": f"{route.name}-{number}"}
+            answers = [client.send(method, path, {}, **headers) for client in (member, test_key)]
+            if answers[0].status_code != 403:
+                for_members.add(route.name)
+            else:
+                assert answers[0].json()["code"] == "role_missing"
+            if answers[1].status_code == 403:
+                assert answers[1].json()["code"] == "test_key"
+                for_test_keys.add((method, route.name))
+    assert for_members == OPEN_TO_MEMBERS
+    assert for_test_keys == CLOSED_TO_TEST_KEYS
+    after = [list(model.objects.values()) for model in (Order, RefundRequest, Document)]
+    assert after == before

@@ -9,7 +9,8 @@ from marketplace.billing import services
 from marketplace.billing.checks import check_documents
 from marketplace.billing.models import Pack
 from marketplace.billing.paper.documents import name_tax
-from marketplace.billing.payment_provider import PaymentRefused
+from marketplace.billing.payment_provider import PaymentRefused, PaymentsUnavailable
+from portal.kernel.clock import utc_now
 from tests.billing.processors import StripeProcessor, deliver, stand_before_pay_page
 from tests.billing.shop import credited_once, untouched
 from tests.billing.top_ups import agree, run, top_ups_of
@@ -64,7 +65,20 @@ def test_a_tax_that_is_no_part_of_the_price_is_not_believed(
     events = taxed.pay(session_id)
     taxed.fake.account.sessions[session_id]["total_details"]["amount_tax"] = nonsense
     deliver(taxed, *events)
+    with pytest.raises(PaymentsUnavailable):
+        services.settle_order(order_public_id=order.public_id, now=utc_now())
     assert untouched(order)
+
+
+def test_a_tax_that_was_not_computed_to_its_end_is_not_taken(
+    taxed: StripeProcessor, acme: Organisation, team_pack: Pack
+) -> None:
+    order, session_id = stand_before_pay_page(acme, team_pack)
+    events = taxed.pay(session_id)
+    taxed.fake.account.sessions[session_id]["automatic_tax"]["status"] = "failed"
+    deliver(taxed, *events)
+    assert credited_once(order)
+    assert order.tax_minor == 0
 
 
 def test_an_account_that_is_not_set_up_for_it_opens_no_page(

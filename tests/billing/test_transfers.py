@@ -97,6 +97,18 @@ def test_parts_wait_until_they_are_the_whole(acme: Organisation, order: Order, s
     assert [kind for kind, *_rest in strays()] == ["placed", "placed"]
 
 
+def test_a_part_of_another_order_waits_on(
+    acme: Organisation, order: Order, team_pack: Pack, sam: User
+) -> None:
+    other = open_transfer(acme, team_pack, key="other")
+    match(receive(sam, amount_minor=4000), other, sam)
+    assert match(receive(sam, bank_id="B-2"), order, sam)
+    assert credited_once(order)
+    assert untouched(other)
+    assert strays() == [("part", 4000, 40 * MILLION), ("placed", 9500, 95 * MILLION)]
+    assert in_suspense() == 40 * MILLION
+
+
 def test_what_is_too_much_waits_on(acme: Organisation, order: Order, sam: User) -> None:
     match(receive(sam, amount_minor=9000), order, sam)
     assert match(receive(sam, bank_id="B-2", amount_minor=1500), order, sam)

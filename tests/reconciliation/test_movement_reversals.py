@@ -70,6 +70,15 @@ def test_a_refund_that_the_provider_never_made(acme: Organisation, pack: Pack, s
     assert told() == []
 
 
+def test_a_refund_that_is_under_way_has_no_line_yet(acme: Organisation, pack: Pack) -> None:
+    order = buy(acme, pack, SandboxProcessor())
+    Refund.objects.create(order=order, refund_id="re_slow", amount_minor=5, state="pending")
+
+    run()
+
+    assert told() == []
+
+
 @pytest.mark.parametrize(
     "change",
     [
