@@ -1,5 +1,6 @@
-"""What providers answer, as callers get it: our ids, the model they asked for, and the cost."""
+"""What providers answer, checked and written for callers, with the limits and the cost we name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -8,12 +9,11 @@ from django.utils.translation import gettext_lazy as _
 from marketplace.gateway.amounts import currency_number, tokens_text
 from marketplace.gateway.calls import Closed, RunningCall
 from marketplace.upstream.failures import UpstreamFailure
-from marketplace.upstream.usage import Usage
 
 
-def check_answer(answer: dict[str, Any], *, operation: str) -> list[Any]:
-    """The choices or vectors of a whole answer. Raises UpstreamFailure when there are none."""
-    parts = answer.get("choices" if operation == "chat" else "data")
+def read_parts(answer: dict[str, Any], name: str) -> list[Any]:
+    """The objects under ``name`` in a whole answer. Raises UpstreamFailure when there are none."""
+    parts = answer.get(name)
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
         raise UpstreamFailure(_("The provider's answer could not be read."))
     return parts
@@ -28,40 +28,24 @@ def read_finish_reason(choices: list[Any]) -> str:
     return ""
 
 
-def render_usage(usage: Usage, closed: Closed, *, operation: str) -> dict[str, Any]:
-    """OpenAI's usage with OpenRouter's ``cost`` (tariff currency) and ours in wallet tokens."""
-    rendered: dict[str, Any] = {
-        "prompt_tokens": usage.prompt_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-    }
-    if operation == "chat":
-        rendered["completion_tokens"] = usage.completion_tokens
-        rendered["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
-        rendered["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
-    rendered["cost"] = currency_number(closed.cost)
-    rendered["cost_tokens"] = tokens_text(closed.cost)
-    return rendered
+def render_cost(closed: Closed) -> dict[str, Any]:
+    """OpenRouter's ``cost`` (tariff currency) and ours in wallet tokens."""
+    return {"cost": currency_number(closed.cost), "cost_tokens": tokens_text(closed.cost)}
 
 
-def write_answer(answer: dict[str, Any], call: RunningCall) -> dict[str, Any]:
-    """The whole answer but for its usage, each field written out as JSON already.
-
-    For before the charge: what cannot be written, and so not delivered, must not be charged.
-    What it says about limits of ours is under ``tokenworks``. Raises UpstreamFailure.
-    """
-    answer = {name: answer[name] for name in answer if name not in ("usage", "tokenworks")}
-    answer["model"] = call.request.model
-    if call.request.operation == "chat":
-        answer["id"] = call.opened.public_id
-        if call.short_of_funds and read_finish_reason(answer["choices"]) == "length":
-            answer["tokenworks"] = SHORT_OF_FUNDS
+def write_out(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Each field as JSON already. Raises UpstreamFailure."""
     try:
         return {name: orjson.Fragment(orjson.dumps(value)) for name, value in answer.items()}
     except orjson.JSONEncodeError as error:
         raise UpstreamFailure(_("The provider's answer could not be read.")) from error
 
 
-# Beside finish_reason "length", where neither the caller nor the model set the length: the wallet
-# did, or the longest time that a call may take.
-SHORT_OF_FUNDS = {"limited_by": "credit_balance_exhausted"}
-SHORT_OF_TIME = {"limited_by": "time_limit"}
+def name_limit(call: RunningCall, finish_reason: str) -> str:
+    """What set the answer's length, if neither the caller's length nor the model did."""
+    return call.limited_by if finish_reason == "length" else ""
+
+
+def render_limit(limited_by: str) -> dict[str, Any]:
+    """The field beside a finish_reason "length" that names a limit of ours; none for none."""
+    return {"tokenworks": {"limited_by": limited_by}} if limited_by else {}

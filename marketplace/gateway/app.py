@@ -6,6 +6,7 @@ open it (``calls``: choice of service, hold), ask the provider (``upstream``), a
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from urllib.parse import unquote
 
 import structlog
@@ -15,10 +16,13 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace.gateway import listings, requests
 from marketplace.gateway.completing import complete
+from marketplace.gateway.completions import parse_completions
 from marketplace.gateway.errors import GatewayRefusal, refuse_domain, refuse_unexpected
 from marketplace.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
+from marketplace.gateway.responses.request import parse_responses
 from marketplace.gateway.running import Gateway
 from marketplace.gateway.streaming import stream
+from marketplace.gateway.wishes import read_wishes
 from marketplace.ledger import services as ledger
 from portal.kernel.errors import DomainError
 
@@ -150,6 +154,14 @@ async def _chat(gateway: Gateway, exchange: Exchange) -> None:
     await _call(gateway, exchange, requests.parse_chat)
 
 
+async def _continue(gateway: Gateway, exchange: Exchange) -> None:
+    await _call(gateway, exchange, parse_completions)
+
+
+async def _respond(gateway: Gateway, exchange: Exchange) -> None:
+    await _call(gateway, exchange, parse_responses)
+
+
 async def _embed(gateway: Gateway, exchange: Exchange) -> None:
     await _call(gateway, exchange, requests.parse_embeddings)
 
@@ -172,7 +184,8 @@ async def _call(
             share=share,
         )
         value = requests.read_json(body, most_depth=settings.GATEWAY_MAX_JSON_DEPTH)
-        request = parse(value, body_bytes=len(body))
+        wishes = read_wishes(value, exchange.headers)
+        request = replace(parse(value, body_bytes=len(body)), wishes=wishes)
         exchange.watch()
         run = stream if request.stream else complete
         await run(gateway, exchange, key, request)
@@ -180,6 +193,8 @@ async def _call(
 
 _ROUTES: dict[str, tuple[str, Handler]] = {
     "/v1/chat/completions": ("POST", _chat),
+    "/v1/completions": ("POST", _continue),
+    "/v1/responses": ("POST", _respond),
     "/v1/embeddings": ("POST", _embed),
     _MODELS: ("GET", _list_models),
     "/v1/credits": ("GET", _show_credits),

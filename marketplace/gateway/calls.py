@@ -14,6 +14,7 @@ from marketplace.catalog.selectors import CallableService
 from marketplace.gateway.amounts import tokens_text
 from marketplace.gateway.choosing import Choice, Opening, choose
 from marketplace.gateway.errors import GatewayRefusal
+from marketplace.gateway.parameters import list_dropped
 from marketplace.gateway.requests import CallRequest
 from marketplace.gateway.sizing import Size
 from marketplace.ledger import selectors as ledger
@@ -21,6 +22,11 @@ from marketplace.metering import services as metering
 from marketplace.metering.services import longest_call
 from marketplace.upstream.usage import NOTHING_DELIVERED, Usage
 from portal.kernel.clock import utc_now
+
+# What can set an answer's length beside the caller and the model.
+SHORT_OF_FUNDS = "credit_balance_exhausted"
+SHORT_OF_TIME = "time_limit"
+LIMITED_BY_MAX_COST = "max_cost"
 
 _CAPS = {
     "day": _("This call could exceed this key's cap per day. Nothing was charged."),
@@ -35,19 +41,19 @@ class RunningCall:
     """An open call and how much it may generate.
 
     ``most_tokens`` bounds all answers together; while they stream, the hold is extended up to it.
-    ``short_of_funds``: the wallet set that bound, not the caller or the model.
+    ``limited_by`` names what set that bound, if neither the caller's length nor the model did.
     """
 
     service: CallableService
     request: CallRequest
     opened: metering.OpenedCall
     most_tokens: int
-    short_of_funds: bool
+    limited_by: str = ""
 
     @property
-    def max_tokens(self) -> int | None:
+    def max_tokens(self) -> int:
         """What the provider is told, for each answer."""
-        return self.most_tokens // self.request.answers or None
+        return self.most_tokens // self.request.answers
 
     @property
     def held_tokens(self) -> int:
@@ -59,7 +65,10 @@ class RunningCall:
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"x-tokenworks-service", self.service.handle.encode())]
+        headers = [(b"x-tokenworks-service", self.service.handle.encode())]
+        if dropped := list_dropped(self.service, self.request):
+            headers.append((b"x-tokenworks-dropped", ", ".join(dropped).encode()))
+        return headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,23 +176,24 @@ def _conclude(
 ) -> RunningCall | GatewayRefusal:
     if result.call is None:
         return _refuse_decline(result, opening, choice)
-    most, short = _limit_answer(result.call, choice.service, choice.size)
-    return RunningCall(choice.service, opening.request, result.call, most, short)
+    most, limited_by = _limit_answer(result.call, choice.service, choice.size)
+    return RunningCall(choice.service, opening.request, result.call, most, limited_by)
 
 
 def _limit_answer(
     opened: metering.OpenedCall, service: CallableService, size: Size
-) -> tuple[int, bool]:
-    """The most tokens the answers may have, and whether that is for lack of funds."""
-    held = opened.completion_tokens
-    if size.most_completion_tokens <= size.completion_tokens:
-        return held, held < size.completion_tokens
+) -> tuple[int, str]:
+    """The most tokens the answers may have, and which limit of ours set that, if one did."""
+    held, most = opened.completion_tokens, size.most_completion_tokens
+    limited_by = LIMITED_BY_MAX_COST if size.limited_by_max_cost else ""
+    if most <= size.completion_tokens:
+        return held, SHORT_OF_FUNDS if held < size.completion_tokens else limited_by
     price = service.price.output_millitokens
     if not price:
-        return size.most_completion_tokens, False
+        return most, limited_by
     [spendable] = ledger.list_spendable([metering.purse_of(opened.organisation_public_id, service)])
     payable = held + spendable // price
-    return min(payable, size.most_completion_tokens), payable < size.most_completion_tokens
+    return min(payable, most), SHORT_OF_FUNDS if payable < most else limited_by
 
 
 def _refuse_decline(

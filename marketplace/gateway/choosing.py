@@ -9,8 +9,9 @@ from accounts.services import AuthenticatedKey
 from marketplace.catalog import selectors as catalog
 from marketplace.catalog.selectors import CallableService
 from marketplace.gateway.errors import GatewayRefusal
+from marketplace.gateway.parameters import keep_supporting
 from marketplace.gateway.requests import CallRequest
-from marketplace.gateway.sizing import Size, size_call
+from marketplace.gateway.sizing import Size, keep_affordable, size_call
 from portal.kernel.clock import utc_now
 from portal.kernel.public_ids import new_public_id
 
@@ -89,4 +90,4 @@ def _list_fitting(key: AuthenticatedKey, request: CallRequest) -> list[CallableS
             _("This is a listing whose endpoint is not connected yet. Nothing was charged."),
             param="model",
         )
-    return connected
+    return keep_affordable(keep_supporting(connected, request), request)

@@ -1,4 +1,4 @@
-"""Calls that are answered as a whole: chat without streaming, embeddings."""
+"""Calls that are answered as a whole: embeddings, and text that is not streamed."""
 
 from accounts.services import AuthenticatedKey
 from marketplace.gateway import answers
@@ -7,9 +7,8 @@ from marketplace.gateway.errors import refuse_failure
 from marketplace.gateway.exchange import ClientGone, Exchange, Share
 from marketplace.gateway.requests import CallRequest
 from marketplace.gateway.running import Attempts, CallClosing, Gateway
-from marketplace.upstream import shaping
+from marketplace.gateway.voices.registry import voice_of
 from marketplace.upstream.failures import UpstreamCutShort, UpstreamFailure
-from marketplace.upstream.openai_client import CHAT_PATH, EMBEDDINGS_PATH
 from marketplace.upstream.patience import Patience
 from marketplace.upstream.usage import parse_usage
 
@@ -31,6 +30,7 @@ async def complete(
 
 async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: Share) -> None:
     """One service's answer, charged and sent. Whoever leaves before it is there pays nothing."""
+    voice = voice_of(call.request)
     patience = Patience(gateway.upstream.limits.total_seconds)
     async with CallClosing(gateway, call) as closing:
         exchange.on_gone = patience.give_up
@@ -38,10 +38,14 @@ async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: S
             if exchange.gone:
                 raise UpstreamCutShort
             answer = await gateway.upstream.complete(
-                call.service, *_shape(call), patience=patience, on_bytes=share.take
+                call.service,
+                voice.path,
+                voice.shape(call),
+                patience=patience,
+                on_bytes=share.take,
             )
-            parts = answers.check_answer(answer, operation=call.request.operation)
-            written = answers.write_answer(answer, call)
+            parts = voice.read_parts(answer)
+            written = voice.write(answer, call)
             if exchange.gone:
                 raise UpstreamCutShort
         except UpstreamCutShort as error:
@@ -63,15 +67,5 @@ async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: S
                 duration_ms=closing.elapsed_ms,
             )
         )
-    written["usage"] = answers.render_usage(usage, closed, operation=call.request.operation)
+    written["usage"] = voice.render_usage(usage, closed)
     await exchange.send_json(200, written, [*call.headers, *closed.headers])
-
-
-def _shape(call: RunningCall) -> tuple[str, bytes]:
-    """Path and body for the provider."""
-    request = call.request
-    if request.operation == "chat":
-        return CHAT_PATH, shaping.shape_chat(
-            request.body, service=call.service, max_tokens=call.max_tokens
-        )
-    return EMBEDDINGS_PATH, shaping.shape_embeddings(request.body, service=call.service)

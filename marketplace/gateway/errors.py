@@ -80,6 +80,11 @@ def refuse_value(param: str, message: "Words", **values: object) -> GatewayRefus
     return GatewayRefusal(400, "invalid_value", message, param=param, values=values)
 
 
+def refuse_unsupported(param: str, message: "Words", **values: object) -> GatewayRefusal:
+    """A field that would be understood, but that nobody here can fulfil."""
+    return GatewayRefusal(400, "unsupported_parameter", message, param=param, values=values)
+
+
 def refuse_failure(failure: UpstreamFailure) -> GatewayRefusal:
     """A provider's failure, told without its secrets. Whatever it was, it cost nothing."""
     status = _UPSTREAM_STATUS.get(failure.code, 502)

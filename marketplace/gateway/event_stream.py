@@ -40,25 +40,24 @@ class EventStream:
         if self._ticker is not None:
             self._ticker.cancel()
 
-    async def send(self, event: dict[str, Any]) -> None:
-        await self._write(b"data: " + orjson.dumps(event) + b"\n\n")
+    async def send(self, event: dict[str, Any], *, name: str = "") -> None:
+        """``name`` is for clients that tell events apart by it."""
+        head = b"event: " + name.encode() + b"\ndata: " if name else b"data: "
+        await self._write(head + orjson.dumps(event) + b"\n\n")
+
+    async def say_done(self) -> None:
+        """The end as chat's clients expect it."""
+        await self._write(_DONE)
+        await self.finish()
 
     async def finish(self) -> None:
-        await self._write(_DONE)
         await self._exchange.write(b"", more=False)
 
-    async def fail(self, refusal: GatewayRefusal) -> None:
-        """An ordinary answer, or, when the stream has begun, its last chunk with an ``error``."""
+    async def refuse(self, refusal: GatewayRefusal) -> bool:
+        """Answer with the refusal and its status; False, and nothing, when events have begun."""
         if not self._begun:
             await self._exchange.send_refusal(refusal)
-            return
-        chunk = {
-            **refusal.render(),
-            "object": "chat.completion.chunk",
-            "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}],
-        }
-        await self.send(chunk)
-        await self.finish()
+        return not self._begun
 
     async def _write(self, event: bytes) -> None:
         """A client that does not read for too long, in all, counts as gone: by reading slowly it

@@ -1,4 +1,4 @@
-"""Streamed chat: chunks pass through as they come, the hold grows with the answer, and the charge
+"""Streamed text: chunks are passed on as they come, the hold grows with the answer, and the charge
 is written before the last chunk names it."""
 
 from typing import Any
@@ -8,16 +8,16 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.services import AuthenticatedKey
 from marketplace.gateway import answers, calls
-from marketplace.gateway.calls import Closed, Ending, RunningCall
+from marketplace.gateway.calls import SHORT_OF_FUNDS, SHORT_OF_TIME, Closed, Ending, RunningCall
 from marketplace.gateway.delivery import Delivery
 from marketplace.gateway.errors import GatewayRefusal, refuse_failure
 from marketplace.gateway.event_stream import EventStream
 from marketplace.gateway.exchange import ClientGone, Exchange
 from marketplace.gateway.requests import CallRequest
 from marketplace.gateway.running import Attempts, CallClosing, Gateway
-from marketplace.upstream import shaping
+from marketplace.gateway.voices.interface import Farewell, Speaker
+from marketplace.gateway.voices.registry import voice_of
 from marketplace.upstream.failures import UpstreamCutShort, UpstreamFailure, UpstreamOverran
-from marketplace.upstream.openai_client import CHAT_PATH
 from marketplace.upstream.patience import Patience
 from marketplace.upstream.usage import NOTHING_DELIVERED, Usage
 
@@ -38,28 +38,35 @@ async def stream(
         keep_alive_seconds=settings.GATEWAY_KEEPALIVE_SECONDS,
         send_seconds=settings.GATEWAY_SEND_SECONDS,
     ) as events:
+        speaker = voice_of(request).speak(events, request)
         while True:
             try:
                 call = await attempts.open()
             except GatewayRefusal as refusal:
-                return await events.fail(refusal)
-            relay = Relay(gateway, exchange, events, call)
+                return await speaker.fail(refusal)
+            relay = Relay(gateway, exchange, events, speaker, call)
             try:
                 return await relay.run()
             except UpstreamFailure as failure:
                 if relay.has_output or not attempts.worth_another(failure):
-                    return await events.fail(refuse_failure(failure))
+                    return await speaker.fail(refuse_failure(failure))
 
 
 class Relay:
     """One service's streamed answer on its way to the caller."""
 
     def __init__(
-        self, gateway: Gateway, exchange: Exchange, events: EventStream, call: RunningCall
+        self,
+        gateway: Gateway,
+        exchange: Exchange,
+        events: EventStream,
+        speaker: Speaker,
+        call: RunningCall,
     ) -> None:
         self._gateway = gateway
         self._exchange = exchange
         self._events = events
+        self._speaker = speaker
         self._call = call
         self._delivery = Delivery(call)
         self._patience = Patience(gateway.upstream.limits.total_seconds)
@@ -68,7 +75,7 @@ class Relay:
         self._finish_reason = ""
         self._upstream_id = ""
         # What we ended the answer for, if we did.
-        self._cut: dict[str, str] | None = None
+        self._cut = ""
         self._exhausted = False
         self._can_grow = call.most_tokens > call.held_tokens
         self.has_output = False
@@ -87,15 +94,13 @@ class Relay:
     async def _read(self, closing: CallClosing) -> bool:
         """Whether the provider's answer was read to its end."""
         call = self._call
-        body = shaping.shape_chat(
-            call.request.body, service=call.service, max_tokens=call.max_tokens
-        )
+        voice = voice_of(call.request)
         self._events.headers = call.headers
         try:
             if self._exchange.gone:
                 raise UpstreamCutShort
             async with self._gateway.upstream.stream(
-                call.service, CHAT_PATH, body, patience=self._patience
+                call.service, voice.path, voice.shape(call), patience=self._patience
             ) as upstream:
                 while not upstream.done:
                     for chunk in await upstream.read():
@@ -105,7 +110,7 @@ class Relay:
         except UpstreamOverran:
             if not self.has_output:
                 raise
-            self._cut, self._finish_reason = answers.SHORT_OF_TIME, "length"
+            self._cut, self._finish_reason = SHORT_OF_TIME, "length"
             return False
         if not self.has_output or not (self._finish_reason or upstream.said_done):
             raise UpstreamFailure(_("The provider broke off its answer."))
@@ -129,21 +134,12 @@ class Relay:
             self.has_output = True
             self._first_token_ms = closing.elapsed_ms
             for early in self._early:
-                await self._send(early)
+                await self._speaker.say(self._call, early)
         await self._grow()
         if not self._cut:
-            await self._send(chunk)
+            await self._speaker.say(self._call, chunk)
             if not self._exchange.gone:
                 self._delivery.count_delivered(size)
-
-    async def _send(self, chunk: dict[str, Any]) -> None:
-        request = self._call.request
-        chunk.pop("tokenworks", None)
-        chunk["id"] = self._call.opened.public_id
-        chunk["model"] = request.model
-        if request.include_usage:
-            chunk["usage"] = None
-        await self._events.send(chunk)
 
     async def _grow(self) -> None:
         """Hold more before it is used up; end the answer when nothing more can be held."""
@@ -156,12 +152,13 @@ class Relay:
                 block //= 4
                 if not block:
                     self._can_grow = False
-                    self._exhausted = call.short_of_funds = True
+                    self._exhausted = True
+                    call.limited_by = SHORT_OF_FUNDS
                     break
             else:
                 self._can_grow = call.most_tokens > call.held_tokens
         if self._exhausted and used > call.held_tokens:
-            self._cut, self._finish_reason = answers.SHORT_OF_FUNDS, "length"
+            self._cut, self._finish_reason = SHORT_OF_FUNDS, "length"
             self._stop_listening()
 
     def _leave(self) -> None:
@@ -173,7 +170,7 @@ class Relay:
 
     def _stop_listening(self) -> None:
         """What was delivered is charged by the provider's count: wait for that, within bounds."""
-        free = self._cut is None and self._call.service.cut_stream_billing == "nothing"
+        free = not self._cut and self._call.service.cut_stream_billing == "nothing"
         limits = self._gateway.upstream.limits
         self._patience.give_up(within_seconds=0.0 if free else limits.drain_seconds)
 
@@ -183,7 +180,7 @@ class Relay:
             return NOTHING_DELIVERED
         if whole and self._delivery.is_complete:
             return self._delivery.charge_whole()
-        return self._delivery.charge_cut(by_us=self._cut is not None)
+        return self._delivery.charge_cut(by_us=bool(self._cut))
 
     def _end(self, usage: Usage, duration_ms: int) -> Ending:
         left_early = self._exchange.gone and not (
@@ -199,26 +196,13 @@ class Relay:
         )
 
     async def _say_goodbye(self, usage: Usage, closed: Closed) -> None:
-        """The chunk that ends a cut answer, the usage for who asked for it, and the end."""
-        call, limited = self._call, self._cut
-        base: dict[str, Any] = {
-            "id": call.opened.public_id,
-            "object": "chat.completion.chunk",
-            "created": int(call.opened.started_at.timestamp()),
-            "model": call.request.model,
-        }
-        if self._cut:
-            finished = [
-                {"index": number, "delta": {}, "finish_reason": "length"}
-                for number in range(call.request.answers)
-            ]
-            await self._events.send({**base, "choices": finished, "tokenworks": self._cut})
-        elif call.short_of_funds and self._finish_reason == "length":
-            limited = answers.SHORT_OF_FUNDS
-        if call.request.include_usage:
-            base["choices"] = []
-            base["usage"] = answers.render_usage(usage, closed, operation="chat")
-            if limited:
-                base["tokenworks"] = limited
-            await self._events.send(base)
-        await self._events.finish()
+        await self._speaker.end(
+            self._call,
+            Farewell(
+                usage=usage,
+                closed=closed,
+                finish_reason=self._finish_reason,
+                cut=bool(self._cut),
+                limited_by=self._cut or answers.name_limit(self._call, self._finish_reason),
+            ),
+        )

@@ -29,6 +29,7 @@ from portal.kernel.outbound import AddressRefused, open_session, refuse_bad_addr
 logger = structlog.get_logger(__name__)
 
 CHAT_PATH = "/chat/completions"
+COMPLETIONS_PATH = "/completions"
 EMBEDDINGS_PATH = "/embeddings"
 
 _CONNECTIONS = 1000

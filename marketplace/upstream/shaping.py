@@ -4,7 +4,7 @@ The bounds need no tokenizer: tokenizers of open models fall back to bytes, so a
 more tokens than bytes, and JSON never writes a text shorter than its bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -27,6 +27,8 @@ WITHHELD_FIELDS = frozenset(
     "n_predict num_predict max_new_tokens max_length best_of n_cmpl use_beam_search "
     "chat_template".split()
 )
+# Said to us, not to the provider.
+OWN_FIELDS = frozenset("tokenworks provider models route usage plugins transforms".split())
 # Rendered into the prompt by templates that indent JSON.
 _RENDERED_FIELDS = ("tools", "functions", "response_format", "documents")
 
@@ -51,9 +53,10 @@ def bound_chat_prompt(body: Mapping[str, Any], *, body_bytes: int) -> int:
     )
 
 
-def bound_embedding_prompt(inputs: int, *, body_bytes: int) -> int:
-    """The most prompt tokens that an embeddings request for ``inputs`` texts can have."""
-    return body_bytes + TOKENS_PER_INPUT * inputs
+def bound_texts(texts: int, *, body_bytes: int) -> int:
+    """The most prompt tokens that a request with so many plain texts (or lists of tokens) can
+    have: to be embedded, or to be continued."""
+    return body_bytes + TOKENS_PER_INPUT * texts
 
 
 def guess_tokens(text_bytes: int) -> int:
@@ -63,22 +66,28 @@ def guess_tokens(text_bytes: int) -> int:
 
 def count_prompt_bytes(body: Mapping[str, Any]) -> int:
     """UTF-8 bytes of a chat request's messages, however the JSON was written."""
-    return sum(_text_bytes(message.get("content")) for message in body["messages"])
+    return sum(count_bytes(message.get("content")) for message in body["messages"])
 
 
-def shape_chat(
-    body: Mapping[str, Any], *, service: CallableService, max_tokens: int | None
+def shape_generation(
+    body: Mapping[str, Any],
+    *,
+    service: CallableService,
+    max_tokens: int,
+    dropped: Collection[str] = (),
 ) -> bytes:
-    """The request as the provider gets it: its own model name, the clamped length, usage asked.
-
-    ``max_tokens`` replaces whatever length the caller named; None sends none.
+    """A request for text as the provider gets it: its own model name, the clamped length, usage
+    asked, without the ``dropped`` fields. ``max_tokens`` replaces whatever length was named.
     """
-    shaped = {name: value for name, value in body.items() if name not in WITHHELD_FIELDS}
+    shaped = {
+        name: value
+        for name, value in body.items()
+        if name not in WITHHELD_FIELDS and name not in OWN_FIELDS and name not in dropped
+    }
     shaped["model"] = service.upstream_model
-    if max_tokens is not None:
-        shaped["max_tokens"] = max_tokens
-        if shaped.get("max_completion_tokens") is not None:
-            shaped["max_completion_tokens"] = max_tokens
+    shaped["max_tokens"] = max_tokens
+    if shaped.get("max_completion_tokens") is not None:
+        shaped["max_completion_tokens"] = max_tokens
     if shaped.get("stream"):
         options = shaped.get("stream_options")
         shaped["stream_options"] = {**(options or {}), "include_usage": True}
@@ -89,24 +98,32 @@ def shape_chat(
 
 def shape_embeddings(body: Mapping[str, Any], *, service: CallableService) -> bytes:
     """The request as the provider gets it, under its own model name."""
-    return orjson.dumps({**body, "model": service.upstream_model})
+    shaped = {name: value for name, value in body.items() if name not in OWN_FIELDS}
+    shaped["model"] = service.upstream_model
+    return orjson.dumps(shaped)
 
 
 def count_text_bytes(choices: Sequence[Any]) -> int:
-    """UTF-8 bytes of generated text in a chunk's choices: content, reasoning, tool arguments."""
+    """UTF-8 bytes of generated text in a chunk's choices: content, reasoning, tool arguments;
+    of a completion its ``text``."""
     total = 0
     for choice in choices:
-        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if not isinstance(choice, dict):
+            continue
+        delta = choice.get("delta")
         if isinstance(delta, dict):
-            total += sum(_text_bytes(value) for name, value in delta.items() if name != "role")
+            total += sum(count_bytes(value) for name, value in delta.items() if name != "role")
+        elif isinstance(text := choice.get("text"), str):
+            total += count_bytes(text)
     return total
 
 
-def _text_bytes(value: object) -> int:
+def count_bytes(value: object) -> int:
+    """UTF-8 bytes of all texts in a JSON value."""
     if isinstance(value, str):
         return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, list):
-        return sum(_text_bytes(item) for item in value)
+        return sum(count_bytes(item) for item in value)
     if isinstance(value, dict):
-        return sum(_text_bytes(item) for item in value.values())
+        return sum(count_bytes(item) for item in value.values())
     return 0

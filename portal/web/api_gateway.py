@@ -6,6 +6,15 @@ those of OpenAI's reference.
 
 from typing import Any
 
+from portal.web.api_gateway_examples import (
+    COMPLETION,
+    CREDITS,
+    EMBEDDINGS,
+    MODEL,
+    RESPONSE,
+    TEXT_COMPLETION,
+)
+
 TAG = "Gateway (OpenAI-compatible)"
 
 _ERRORS = {
@@ -20,121 +29,13 @@ _ERRORS = {
     503: "The service is not connected, or the market is busy.",
     504: "The provider did not answer in time. Nothing was charged.",
 }
-_USAGE = {
-    "prompt_tokens": 27,
-    "completion_tokens": 9,
-    "total_tokens": 36,
-    "prompt_tokens_details": {"cached_tokens": 0},
-    "cost": 0.0000126,
-    "cost_tokens": "12.6",
-}
-_COMPLETION = {
-    "id": "chatcmpl-01kb7zc3d4e5f6g7h8j9k0m1n2",
-    "object": "chat.completion",
-    "created": 1793701230,
-    "model": "qwen/qwen3-8b",
-    "choices": [
-        {
-            "index": 0,
-            "message": {"role": "assistant", "content": "Guten Tag! Wie kann ich helfen?"},
-            "finish_reason": "stop",
-        }
-    ],
-    "usage": _USAGE,
-}
-_EMBEDDINGS = {
-    "object": "list",
-    "data": [{"object": "embedding", "index": 0, "embedding": [0.0123, -0.0456, 0.0789]}],
-    "model": "intfloat/multilingual-e5-small",
-    "usage": {"prompt_tokens": 7, "total_tokens": 7, "cost": 0.00000014, "cost_tokens": "0.14"},
-}
-_MODEL = {
-    "id": "qwen/qwen3-8b",
-    "object": "model",
-    "created": 0,
-    "owned_by": "qwen",
-    "name": "Qwen3 8B",
-    "context_length": 32768,
-    "pricing": {"prompt": "0.0000002", "completion": "0.0000008"},
-    "pricing_tokens": {"prompt": "0.2", "completion": "0.8"},
-    "supported_parameters": ["temperature", "top_p", "tools"],
-}
-_CREDITS = {
-    "data": {
-        "unit": "live",
-        "posted": "104999812",
-        "held": "1204.8",
-        "spendable": "104998607.2",
-        "paid": "100000000",
-        "granted": "4999812",
-    }
-}
+_CALL_ERRORS = (400, 401, 402, 403, 404, 413, 429, 502, 503, 504)
 _CHAT_HEADERS = {
     "x-request-id": "Names this call in your request list.",
     "x-tokenworks-cost": "What the call cost, in wallet tokens (not when streaming).",
     "x-tokenworks-service": "The service that answered.",
     "x-tokenworks-balance": "What you can still spend, in wallet tokens.",
-}
-
-SCHEMAS: dict[str, Any] = {
-    "OpenAIError": {
-        "type": "object",
-        "description": "OpenAI's error shape; `code` is stable.",
-        "required": ["error"],
-        "properties": {
-            "error": {
-                "type": "object",
-                "required": ["message", "type", "param", "code"],
-                "properties": {
-                    "message": {"type": "string"},
-                    "type": {"type": "string"},
-                    "param": {"type": ["string", "null"]},
-                    "code": {"type": "string"},
-                },
-            }
-        },
-    },
-    "ChatRequest": {
-        "type": "object",
-        "description": "OpenAI's chat completion; what is not listed here passes through.",
-        "required": ["model", "messages"],
-        "additionalProperties": True,
-        "properties": {
-            "model": {
-                "type": "string",
-                "maxLength": 200,
-                "description": "A model (`qwen/qwen3-8b`: its cheapest service) or a service "
-                "(`qwen/qwen3-8b@provider`: that one).",
-            },
-            "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
-            "max_tokens": {
-                "type": "integer",
-                "minimum": 1,
-                "description": "Bounds what is held for the call, and the answer.",
-            },
-            "stream": {"type": "boolean", "default": False},
-            "stream_options": {
-                "type": "object",
-                "properties": {"include_usage": {"type": "boolean"}},
-            },
-            "n": {"type": "integer", "minimum": 1, "maximum": 128},
-        },
-    },
-    "EmbeddingsRequest": {
-        "type": "object",
-        "required": ["model", "input"],
-        "additionalProperties": True,
-        "properties": {
-            "model": {"type": "string", "maxLength": 200},
-            "input": {
-                "description": "A text, or up to 1,000 of them.",
-                "oneOf": [
-                    {"type": "string", "minLength": 1},
-                    {"type": "array", "minItems": 1, "maxItems": 1000, "items": {}},
-                ],
-            },
-        },
-    },
+    "x-tokenworks-dropped": "What was left away, if you allowed it (`drop_unsupported`).",
 }
 
 
@@ -146,7 +47,7 @@ def build_paths() -> dict[str, Any]:
                 "create_chat_completion",
                 "Chat with a model",
                 "Streams server-sent events with `stream: true`. A failed call costs 0.",
-                answers=(400, 401, 402, 403, 404, 413, 429, 502, 503, 504),
+                answers=_CALL_ERRORS,
                 body=_body(
                     "ChatRequest",
                     {
@@ -155,7 +56,41 @@ def build_paths() -> dict[str, Any]:
                         "max_tokens": 64,
                     },
                 ),
-                example=_COMPLETION,
+                example=COMPLETION,
+                headers=_CHAT_HEADERS,
+                streams=True,
+            )
+        },
+        "/v1/completions": {
+            "post": _operation(
+                "create_completion",
+                "Continue a text",
+                "Asked of the provider as such: `suffix`, `echo` and `logprobs` pass through.",
+                answers=_CALL_ERRORS,
+                body=_body(
+                    "CompletionRequest",
+                    {"model": "qwen/qwen3-8b", "prompt": "Once upon a time", "max_tokens": 32},
+                ),
+                example=TEXT_COMPLETION,
+                headers=_CHAT_HEADERS,
+                streams=True,
+            )
+        },
+        "/v1/responses": {
+            "post": _operation(
+                "create_response",
+                "Get a response",
+                "Stateless, asked of the provider as chat. Streams OpenAI's numbered events.",
+                answers=_CALL_ERRORS,
+                body=_body(
+                    "ResponseRequest",
+                    {
+                        "model": "qwen/qwen3-8b",
+                        "instructions": "Answer in German.",
+                        "input": "Say hello.",
+                    },
+                ),
+                example=RESPONSE,
                 headers=_CHAT_HEADERS,
                 streams=True,
             )
@@ -165,12 +100,12 @@ def build_paths() -> dict[str, Any]:
                 "create_embeddings",
                 "Turn texts into vectors",
                 "",
-                answers=(400, 401, 402, 403, 404, 413, 429, 502, 503, 504),
+                answers=_CALL_ERRORS,
                 body=_body(
                     "EmbeddingsRequest",
                     {"model": "intfloat/multilingual-e5-small", "input": "query: invoices"},
                 ),
-                example=_EMBEDDINGS,
+                example=EMBEDDINGS,
                 headers=_CHAT_HEADERS,
             )
         },
@@ -181,7 +116,7 @@ def build_paths() -> dict[str, Any]:
                 "`pricing` is in the tariff currency per model token, `pricing_tokens` in wallet "
                 "tokens per model token, both of the cheapest service.",
                 answers=(401,),
-                example={"object": "list", "data": [_MODEL]},
+                example={"object": "list", "data": [MODEL]},
             )
         },
         "/v1/models/{model}": {
@@ -200,7 +135,7 @@ def build_paths() -> dict[str, Any]:
                         "example": "qwen/qwen3-8b",
                     }
                 ],
-                example=_MODEL,
+                example=MODEL,
             )
         },
         "/v1/credits": {
@@ -209,7 +144,7 @@ def build_paths() -> dict[str, Any]:
                 "Get what is left",
                 "In wallet tokens, of the key's unit.",
                 answers=(401,),
-                example=_CREDITS,
+                example=CREDITS,
             )
         },
     }

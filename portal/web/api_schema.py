@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
 
-from portal.web import api_gateway
+from portal.web import api_gateway, api_gateway_schemas
 
 DESCRIPTION = """\
 One key opens the OpenAI-compatible gateway (`/v1`) and the REST of your organisation
@@ -50,7 +50,7 @@ def add_gateway(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
     result["servers"] = [{"url": settings.SITE_URL}]
     result["tags"] = [{"name": name, "description": words} for name, words in TAGS.items()]
     result["paths"] = api_gateway.build_paths() | result["paths"]
-    result["components"]["schemas"] |= api_gateway.SCHEMAS
+    result["components"]["schemas"] |= api_gateway_schemas.SCHEMAS
     return result
 
 

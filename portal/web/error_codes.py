@@ -31,6 +31,18 @@ ERROR_CODES = (
     ),
     ErrorCode(
         400,
+        "unsupported_parameter",
+        "BadRequestError",
+        _("No service of the model does what param names. Leave it out, or have it dropped."),
+    ),
+    ErrorCode(
+        400,
+        "max_cost_too_low",
+        "BadRequestError",
+        _("The call could cost more than your max_cost allows; the message says how much."),
+    ),
+    ErrorCode(
+        400,
         "upstream_rejected",
         "BadRequestError",
         _("The provider does not accept the request and says why."),

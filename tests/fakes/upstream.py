@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from aiohttp import web
@@ -113,6 +113,7 @@ class FakeUpstream:
         self._stopping = asyncio.Event()
         application = web.Application()
         application.router.add_post("/v1/chat/completions", self._chat)
+        application.router.add_post("/v1/completions", self._continue)
         application.router.add_post("/v1/embeddings", self._embed)
         application.router.add_get("/v1/models", self._models)
         # Cancelling the handler is how aiohttp tells that the caller has gone.
@@ -167,6 +168,43 @@ class FakeUpstream:
         }
         call.ended = "answered"
         return web.json_response(answer, headers=behaviour.headers)
+
+    async def _continue(self, request: web.Request) -> web.StreamResponse:
+        """Every prompt goes on with the same words, each ``n`` times."""
+        call, behaviour = await self._begin(request)
+        if failure := _fail(request, call, behaviour):
+            return failure
+        if behaviour.pieces:
+            return await _send_pieces(request, call, behaviour)
+        prompt = call.body["prompt"]
+        prompts = prompt if isinstance(prompt, list) and isinstance(prompt[0], str) else [prompt]
+        words = list(behaviour.words[: call.body["max_tokens"]])
+        reason = behaviour.finish_reason if len(words) == len(behaviour.words) else "length"
+        base = {
+            "id": f"cmpl-fake-{len(self.calls)}",
+            "object": "text_completion",
+            "created": 1_790_000_000,
+            "model": call.body.get("model"),
+        }
+        if call.body.get("stream"):
+            events = [*((word, None) for word in words), ("", reason)]
+            chunks: list[dict[str, Any]] = [
+                {**base, "choices": [{"index": 0, "text": text, "finish_reason": ending}]}
+                for text, ending in events
+            ]
+            chunks.append({**base, "choices": [], **_usage(behaviour, len(words))})
+            lines = [*map(json.dumps, chunks), "[DONE]"]
+            pieces = tuple(f"data: {line}\n\n".encode() for line in lines)
+            return await _send_pieces(request, call, replace(behaviour, pieces=pieces))
+        starts = [text if call.body.get("echo") else "" for text in prompts]
+        texts = [start + "".join(words) for start in starts for _ in range(call.body.get("n", 1))]
+        choices = [
+            {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+            for index, text in enumerate(texts)
+        ]
+        usage = _usage(behaviour, len(words) * len(texts))
+        call.ended = "answered"
+        return web.json_response({**base, "choices": choices, **usage}, headers=behaviour.headers)
 
     async def _stream(
         self,

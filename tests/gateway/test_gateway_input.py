@@ -123,7 +123,7 @@ def test_too_much_in_flight(market: Market, settings: Any) -> None:
 
 
 def test_addresses_and_methods(market: Market) -> None:
-    for path in ("/v1", "/v1/", "/v1/nothing", "/v1/chat", "/v1/completions"):
+    for path in ("/v1", "/v1/", "/v1/nothing", "/v1/chat", "/v1/audio"):
         status, _headers, answer = market.post(path, {})
         assert (status, answer["error"]["code"]) == (404, "unknown_url")
     status, headers, answer = market.get(CHAT_PATH)

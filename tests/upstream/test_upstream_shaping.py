@@ -41,3 +41,8 @@ def test_generated_text_is_counted_in_bytes() -> None:
     ]  # fmt: skip
     assert shaping.count_text_bytes(choices) == 3 + 3 + 3
     assert shaping.count_text_bytes([{"delta": {"role": "assistant"}}]) == 0
+
+
+def test_generated_text_of_completions_is_counted() -> None:
+    choices = [{"index": 0, "text": "né", "logprobs": None}, {"text": None}]
+    assert shaping.count_text_bytes(choices) == 3

@@ -51,6 +51,7 @@ class CallableService:
     context_length: int
     max_output_tokens: int
     supported_parameters: tuple[str, ...]
+    input_modalities: tuple[str, ...]
     cut_stream_billing: str
     region: str
     country: str
@@ -149,6 +150,7 @@ _COLUMNS = (
     "service__provider__commission_basis_points", "service__model__modality", "service__test",
     "service__status", "service__endpoint_url", "sealed_credential", "service__upstream_model",
     "service__context_length", "service__max_output_tokens", "service__supported_parameters",
+    "service__model__input_modalities",
     "service__cut_stream_billing", "service__region", "service__country",
     "service__quantisation", "service__model__licence_spdx", "service__retains_prompts_days",
     "service__is_sample", "id", "public_id", "input_millitokens", "cached_input_millitokens",
@@ -184,9 +186,9 @@ def _read(row: tuple, known: Mapping[str, str], credentials: dict[str, str]) -> 
         service_pk, public_id, handle, slug, model_handle, model_name, provider_pk,
         provider_public_id, provider_slug, provider_name, commission_basis_points, modality,
         test, status, endpoint_url, sealed, upstream_model, context_length, max_output_tokens,
-        supported_parameters, cut_stream_billing, region, country, quantisation, licence_spdx,
-        retains_prompts_days, is_sample, price_pk, price_public_id, input_price, cached_price,
-        output_price, request_price,
+        supported_parameters, input_modalities, cut_stream_billing, region, country, quantisation,
+        licence_spdx, retains_prompts_days, is_sample, price_pk, price_public_id, input_price,
+        cached_price, output_price, request_price,
     ) = row  # fmt: skip
     credential = ""
     if sealed:
@@ -218,6 +220,7 @@ def _read(row: tuple, known: Mapping[str, str], credentials: dict[str, str]) -> 
         context_length=context_length,
         max_output_tokens=max_output_tokens,
         supported_parameters=tuple(supported_parameters),
+        input_modalities=tuple(input_modalities),
         cut_stream_billing=cut_stream_billing,
         region=region,
         country=country,

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from portal.management.demo.shapes import CHAT_PARAMETERS, DemoModel
+from portal.management.demo.shapes import CHAT_PARAMETERS, CONNECTED_PARAMETERS, DemoModel
 
 _EUROPEAN = ("en", "de", "fr", "es", "it", "pt", "nl", "pl")
 _WORLDWIDE = ("en", "zh", "es", "fr", "de", "pt", "ru", "ar", "ja", "ko", "vi", "th", "id")
@@ -28,7 +28,7 @@ CHAT_MODELS = (
             "可在任何电脑上运行的微型英文模型，适合试用：简短对话、改写句子、生成简单的 JSON。"
             "规模太小，不宜用于需要准确事实的场景。"
         ),
-        parameters=CHAT_PARAMETERS,
+        parameters=CONNECTED_PARAMETERS,
     ),
     DemoModel(
         handle="qwen/qwen3-8b",

@@ -14,6 +14,16 @@ CHAT_PARAMETERS = (
     "temperature",
     "top_p",
 )
+# What llama.cpp's server does beyond that.
+CONNECTED_PARAMETERS = (
+    *CHAT_PARAMETERS,
+    "logit_bias",
+    "logprobs",
+    "min_p",
+    "structured_outputs",
+    "top_k",
+    "top_logprobs",
+)
 TOOL_PARAMETERS = (*CHAT_PARAMETERS, "tool_choice", "tools")
 EMBEDDING_PARAMETERS = ("encoding_format",)
 
