@@ -67,7 +67,8 @@ class RunningCall:
     def headers(self) -> list[tuple[bytes, bytes]]:
         headers = [(b"x-tokenworks-service", self.service.handle.encode())]
         if dropped := list_dropped(self.service, self.request):
-            headers.append((b"x-tokenworks-dropped", ", ".join(dropped).encode()))
+            names = [self.request.field_names.get(name, name) for name in dropped]
+            headers.append((b"x-tokenworks-dropped", ", ".join(names).encode()))
         return headers
 
 

@@ -53,11 +53,13 @@ class EventStream:
     async def finish(self) -> None:
         await self._exchange.write(b"", more=False)
 
-    async def refuse(self, refusal: GatewayRefusal) -> bool:
-        """Answer with the refusal and its status; False, and nothing, when events have begun."""
-        if not self._begun:
-            await self._exchange.send_refusal(refusal)
-        return not self._begun
+    async def refuse(self, refusal: GatewayRefusal) -> dict[str, Any] | None:
+        """Answer with the refusal and its status; when events have begun, give what is to be said
+        in one of them: an object with an ``error``."""
+        if self._begun:
+            return self._exchange.render(refusal)
+        await self._exchange.send_refusal(refusal)
+        return None
 
     async def _write(self, event: bytes) -> None:
         """A client that does not read for too long, in all, counts as gone: by reading slowly it

@@ -143,10 +143,13 @@ class Exchange:
         await self.write(body, more=False)
 
     async def send_refusal(self, refusal: GatewayRefusal) -> None:
+        await self.send_json(refusal.status, self.render(refusal), refusal.headers)
+
+    def render(self, refusal: GatewayRefusal) -> dict[str, Any]:
+        """Its body in the caller's language."""
         chinese = self.headers.get(b"accept-language", b"").lower().startswith(b"zh")
         with translation.override("zh-hans" if chinese else "en"):
-            value = refusal.render()
-        await self.send_json(refusal.status, value, refusal.headers)
+            return refusal.render()
 
     async def start_answer(self, status: int, content_type: bytes, headers: Headers = ()) -> None:
         self.answer_started = True

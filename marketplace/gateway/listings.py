@@ -86,7 +86,7 @@ def _render(handle: str, services: list[CallableService]) -> dict[str, Any]:
         "description": "",
         "context_length": max(service.context_length for service in services),
         "architecture": {
-            "input_modalities": ["text"],
+            "input_modalities": list(cheapest.input_modalities) or ["text"],
             "output_modalities": [_OUTPUTS[cheapest.modality]],
             "tokenizer": "Other",
         },

@@ -39,6 +39,17 @@ _CHAT_HEADERS = {
 }
 
 
+_WISHES = [
+    {
+        "name": "x-tokenworks-max-cost",
+        "in": "header",
+        "description": "As `tokenworks.max_cost`; the smaller of the two counts.",
+        "schema": {"type": "string"},
+        "example": "2.5",
+    }
+]
+
+
 def build_paths() -> dict[str, Any]:
     """The paths below /v1, each with examples and its errors."""
     return {
@@ -58,6 +69,7 @@ def build_paths() -> dict[str, Any]:
                 ),
                 example=COMPLETION,
                 headers=_CHAT_HEADERS,
+                parameters=_WISHES,
                 streams=True,
             )
         },
@@ -73,6 +85,7 @@ def build_paths() -> dict[str, Any]:
                 ),
                 example=TEXT_COMPLETION,
                 headers=_CHAT_HEADERS,
+                parameters=_WISHES,
                 streams=True,
             )
         },
@@ -92,6 +105,7 @@ def build_paths() -> dict[str, Any]:
                 ),
                 example=RESPONSE,
                 headers=_CHAT_HEADERS,
+                parameters=_WISHES,
                 streams=True,
             )
         },
@@ -107,6 +121,7 @@ def build_paths() -> dict[str, Any]:
                 ),
                 example=EMBEDDINGS,
                 headers=_CHAT_HEADERS,
+                parameters=_WISHES,
             )
         },
         "/v1/models": {

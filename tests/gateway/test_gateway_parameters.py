@@ -90,6 +90,9 @@ def test_dropped_as_the_caller_wishes(plain: Market) -> None:
         asked = plain.site.upstream.calls[-1].body
         assert (asked["temperature"], asked["x"]) == (0.1, 1)
         assert not {"tools", "tool_choice", "seed", "tokenworks"} & set(asked)
+    body = {"model": CHAT, "input": "x", "text": {"format": {**SCHEMA, "name": "x"}}}
+    headers = plain.post("/v1/responses", {**body, "tokenworks": DROP})[1]
+    assert headers["x-tokenworks-dropped"] == "text.format"
     headers = plain.post(CHAT_PATH, {**GOOD, "tokenworks": DROP})[1]
     assert "x-tokenworks-dropped" not in headers
 
@@ -114,6 +117,8 @@ def test_media_that_the_model_does_not_take(market: Market) -> None:
     AIModel.objects.filter(pk=market.chat.model_id).update(input_modalities=["text", "image"])
     catalog.forget_callable_services()
     assert market.post(CHAT_PATH, body)[0] == 200
+    shown = market.get(f"/v1/models/{CHAT}")[2]
+    assert shown["architecture"]["input_modalities"] == ["text", "image"]
     body["messages"] = [{"role": "user", "content": [sound]}]
     assert market.post(CHAT_PATH, body)[2]["error"]["param"] == "messages[0].content[0]"
 

@@ -47,8 +47,9 @@ def test_a_whole_response(market: Market) -> None:
     before = market.spendable
     raw = market.client().responses.with_raw_response.create(
         model=CHAT, instructions="Be brief.", input="Say hello.", max_output_tokens=50,
-        temperature=0.2, metadata={"order": "7"}, user="u1", reasoning={"effort": "low"},
-        text={"format": {"type": "json_object"}}, extra_body={"top_k": 3},
+        temperature=0.2, store=False, metadata={"order": "7"}, user="u1",
+        reasoning={"effort": "low"}, text={"format": {"type": "json_object"}},
+        extra_body={"top_k": 3},
     )  # fmt: skip
     response = raw.parse()
     call = market.last_call()
@@ -245,11 +246,56 @@ def test_a_failure_after_the_first_token(market: Market) -> None:
     market.assert_books_balance()
 
 
+def test_errors_before_there_is_a_response(market: Market, settings: Any) -> None:
+    """A failure after a comment has been sent can only be an event, in the caller's language."""
+    settings.GATEWAY_KEEPALIVE_SECONDS = 0.1
+    market.site.upstream.next(Behaviour(first_delay=0.3, status=500))
+    client = market.client(default_headers={"Accept-Language": "zh-CN"})
+    events = client.responses.create(**GOOD, stream=True)
+    with pytest.raises(APIError, match="没有产生任何费用") as raised:
+        next(events)
+    assert raised.value.code == "upstream_error"
+    market.assert_books_balance()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {}, {"content": 5}, {"content": [{"type": "text", "text": "Hi"}, "x", {"text": 5}]},
+        {"tool_calls": ["x", {}, {"function": None}, {"id": 5, "function": {"name": 7}}]},
+        {"tool_calls": {}, "reasoning": [], "reasoning_content": 1, "refusal": {}},
+        {"refusal": "No."},
+    ],
+)  # fmt: skip
+def test_whatever_a_provider_says_can_be_worded(market: Market, said: dict[str, Any]) -> None:
+    client = market.client()
+    market.site.upstream.next(whole(said, logprobs=5), streamed({"content": "So"}, said))
+    response = client.responses.create(**GOOD)
+    assert response.status == "completed"
+    with client.responses.stream(**GOOD) as stream:
+        stream.until_done()
+        assert stream.get_final_response().output_text.startswith("So")
+    market.assert_books_balance()
+
+
+def test_only_some_tools_are_allowed(market: Market) -> None:
+    allowed: Any = {
+        "type": "allowed_tools", "mode": "required",
+        "tools": [{"type": "function", "name": "get_weather"}],
+    }  # fmt: skip
+    tools: Any = [TOOL, {**TOOL, "name": "get_time"}]
+    market.client().responses.create(**GOOD, tools=tools, tool_choice=allowed)
+    asked = market.site.upstream.calls[-1].body
+    assert [tool["function"]["name"] for tool in asked["tools"]] == ["get_weather"]
+    assert asked["tool_choice"] == "required"
+
+
 def test_what_needs_state_or_a_built_in_tool_is_refused(market: Market) -> None:
     unsupported: list[tuple[str, Any, str]] = [
         ("previous_response_id", "resp_1", ""), ("conversation", "conv_1", ""),
         ("prompt", {"id": "p"}, ""), ("store", True, ""), ("background", True, ""),
-        ("truncation", "auto", ""), ("tools", [{"type": "web_search"}], "tools[0]"),
+        ("truncation", "auto", ""), ("context_management", [{"type": "compaction"}], ""),
+        ("tools", [{"type": "web_search"}], "tools[0]"),
         ("tool_choice", {"type": "file_search"}, ""),
         ("input", [{"type": "item_reference", "id": "x"}], "input[0]"),
         ("input", [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}],
@@ -273,7 +319,7 @@ def test_fields(market: Market) -> None:
         ("tool_choice", "maybe", ""), ("text", "json", ""),
         ("text", {"format": "x"}, "text.format"),
         ("reasoning", "low", ""), ("metadata", [], ""), ("include", "x", ""), ("store", "no", ""),
-        ("stream", "yes", ""), ("model", None, ""),
+        ("tool_choice", {"name": "f"}, ""), ("stream", "yes", ""), ("model", None, ""),
     ]  # fmt: skip
     for name, value, param in wrong:
         assert_refused(market, "invalid_value", {**GOOD, name: value}, param or name)

@@ -51,9 +51,10 @@ class ResponseSpeaker:
     async def fail(self, refusal: GatewayRefusal) -> None:
         """``response.failed`` if there is a response, then ``error``, which the official clients
         raise. It has its fields both as the reference has them and as chat's errors do."""
-        if await self._events.refuse(refusal):
+        said = await self._events.refuse(refusal)
+        if said is None:
             return
-        error = refusal.render()["error"]
+        error = said["error"]
         if self._call is not None:
             code = _ERROR_CODES.get(refusal.status, "server_error")
             failed = answer.render_response(

@@ -13,6 +13,7 @@ from marketplace.gateway.errors import refuse_unsupported, refuse_value
 from marketplace.gateway.fields import read_count, read_flag, read_list, read_object
 from marketplace.gateway.requests import CallRequest, parse_chat
 from marketplace.gateway.responses.items import read_transcript
+from marketplace.gateway.responses.tools import read_tools
 
 _NEEDS_STATE = ("previous_response_id", "conversation", "prompt")
 # Fields of responses that chat does not have, and chat's own that responses do not.
@@ -38,10 +39,7 @@ def parse_responses(body: dict[str, Any], *, body_bytes: int) -> CallRequest:
     chat["messages"] = messages
     if (length := read_count(body, "max_output_tokens")) is not None:
         chat["max_tokens"] = length
-    if tools := [_read_tool(tool, number) for number, tool in enumerate(read_list(body, "tools"))]:
-        chat["tools"] = tools
-    if (choice := _read_tool_choice(body.get("tool_choice"))) is not None:
-        chat["tool_choice"] = choice
+    chat |= read_tools(body)
     chat |= _read_format(read_object(body, "text"))
     if (effort := read_object(body, "reasoning").get("effort")) is not None:
         chat["reasoning_effort"] = effort
@@ -75,11 +73,16 @@ def _refuse_state(body: Mapping[str, Any]) -> None:
                 _("%(name)s can only be false: answers are not kept here. Nothing was charged."),
                 name=name,
             )
-    if body.get("truncation") not in (None, "disabled"):
-        raise refuse_unsupported(
-            "truncation",
-            _("Input is never shortened here: truncation can only be “disabled”."),
-        )
+    for name, shortens in (
+        ("truncation", body.get("truncation") not in (None, "disabled")),
+        ("context_management", bool(body.get("context_management"))),
+    ):
+        if shortens:
+            raise refuse_unsupported(
+                name,
+                _("%(name)s is not supported: input is never shortened here. Nothing was charged."),
+                name=name,
+            )
 
 
 def _read_instructions(body: Mapping[str, Any]) -> str:
@@ -87,38 +90,6 @@ def _read_instructions(body: Mapping[str, Any]) -> str:
     if instructions is not None and not isinstance(instructions, str):
         raise refuse_value("instructions", _("%(name)s must be a text."), name="instructions")
     return instructions or ""
-
-
-def _read_tool(tool: object, number: int) -> dict[str, Any]:
-    param = f"tools[{number}]"
-    kind = tool.get("type") if isinstance(tool, dict) else None
-    if not isinstance(tool, dict) or not isinstance(kind, str):
-        raise refuse_value(param, _("Each tool must be an object with a type."))
-    if kind != "function":
-        raise refuse_unsupported(
-            param,
-            _("There are no built-in tools here, such as %(kind)s: only functions of your own."),
-            kind=kind[:60],
-        )
-    if not isinstance(tool.get("name"), str):
-        raise refuse_value(param, _("Each function must have a name."))
-    return {"type": "function", "function": {k: v for k, v in tool.items() if k != "type"}}
-
-
-def _read_tool_choice(choice: object) -> object:
-    if choice is None or choice in ("auto", "none", "required"):
-        return choice
-    if isinstance(choice, dict) and choice.get("type") == "function":
-        return {"type": "function", "function": {"name": choice.get("name")}}
-    if isinstance(choice, dict) and isinstance(choice.get("type"), str):
-        raise refuse_unsupported(
-            "tool_choice",
-            _("There are no built-in tools here, such as %(kind)s: only functions of your own."),
-            kind=choice["type"][:60],
-        )
-    raise refuse_value(
-        "tool_choice", _("tool_choice must be auto, none, required, or name a function.")
-    )
 
 
 def _read_format(text: Mapping[str, Any]) -> dict[str, Any]:

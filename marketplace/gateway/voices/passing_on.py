@@ -93,10 +93,11 @@ class ChunkSpeaker:
 
     async def fail(self, refusal: GatewayRefusal) -> None:
         """The last chunk then has an ``error``, which the official clients raise."""
-        if await self._events.refuse(refusal):
+        said = await self._events.refuse(refusal)
+        if said is None:
             return
         chunk = {
-            **refusal.render(),
+            **said,
             "object": self._voice.chunk_object,
             "choices": [self._finish(0, "error")],
         }
