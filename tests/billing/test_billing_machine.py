@@ -24,6 +24,7 @@ from accounts.services import SYSTEM_ACTOR
 from marketplace.billing import services
 from marketplace.billing.models import (
     Document,
+    EventCursor,
     Order,
     Pack,
     SandboxEvent,
@@ -52,6 +53,8 @@ class BillingMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # Time begins anew with each example, so what an earlier one has read is unread.
+        EventCursor.objects.all().delete()
         self.clock = time_machine.travel(utc_now(), tick=False)
         self.traveller = self.clock.start()
         self.tenant = make_organisation(new_public_id("co"))

@@ -61,6 +61,14 @@ def test_events_listed_late_are_caught_by_the_overlap(acme: Organisation, team_p
     assert credited_once(order)
 
 
+def test_a_clock_that_was_ahead_leaves_no_event_out(acme: Organisation, team_pack: Pack) -> None:
+    order, session = open_order(acme, team_pack)
+    EventCursor.objects.create(provider="sandbox", read_until=utc_now() + timedelta(hours=3))
+    pay(session)
+    assert services.sweep_orders(now=utc_now()).events_found == 2
+    assert credited_once(order)
+
+
 def test_unpaid_orders_expire_here_and_at_the_processor(
     acme: Organisation, team_pack: Pack
 ) -> None:

@@ -74,7 +74,8 @@ def _read_events(provider: PaymentProvider, *, now: datetime) -> int:
     The cursor moves only after all of them are stored.
     """
     cursor = EventCursor.objects.filter(provider=provider.name).first()
-    since = cursor.read_until - LIST_OVERLAP if cursor else now - LOOK_BACK
+    # A clock that was ahead, and is right again, must not leave out what happens meanwhile.
+    since = min(cursor.read_until, now) - LIST_OVERLAP if cursor else now - LOOK_BACK
     try:
         events = provider.list_events(since=since)
     except PaymentsUnavailable as error:
