@@ -37,6 +37,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed(_("This API key is not known."), code="key_unknown")
         if key.status != "ok":
             raise AuthenticationFailed(_REFUSALS[key.status], code=f"key_{key.status}")
+        _refuse_elsewhere(request, key)
         if key.touch_due:
             services.touch_api_key(key_pk=key.key_id, now=now)
         return None, key
@@ -67,6 +68,21 @@ class HasScope(BasePermission):
                 code="scope_missing",
             )
         return True
+
+
+def _refuse_elsewhere(request: Request, key: services.AuthenticatedKey) -> None:
+    if not key.allowed_networks:
+        return
+    address = services.find_client_address(
+        peer=request.META.get("REMOTE_ADDR", ""),
+        forwarded_for=request.headers.get("X-Forwarded-For", ""),
+    )
+    if not key.admits(address):
+        raise PermissionDenied(
+            _("This API key may not be used from your address, %(address)s.")
+            % {"address": address or _("unknown")},
+            code="address_not_allowed",
+        )
 
 
 def actor_of(request: Request) -> services.Actor:

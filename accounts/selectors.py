@@ -1,5 +1,8 @@
 """Reads of accounts; for tenant data the organisation is a required argument."""
 
+from datetime import datetime
+from itertools import chain
+
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
@@ -112,6 +115,12 @@ def get_api_key(organisation: Organisation, public_id: str) -> ApiKey:
     if key is None:
         raise NotFound(_("There is no such key here."))
     return key
+
+
+def list_allowed_origins(*, now: datetime) -> frozenset[str]:
+    """Origins of web pages that at least one usable key of anybody allows."""
+    keys = ApiKey.objects.usable(now=now).exclude(allowed_origins=[])
+    return frozenset(chain.from_iterable(keys.values_list("allowed_origins", flat=True)))
 
 
 def list_audit_events(organisation: Organisation) -> QuerySet[AuditEvent]:

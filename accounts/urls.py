@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import doors, invitations, keys, notices, organisation, people, team
+from accounts.views import doors, invitations, key_access, keys, notices, organisation, people, team
 
 app_name = "accounts"
 
@@ -15,6 +15,11 @@ urlpatterns = [
     path("o/<slug:organisation>/keys/", keys.keys, name="keys"),
     path("o/<slug:organisation>/keys/new/", keys.create_key, name="create_key"),
     path("o/<slug:organisation>/keys/<str:key>/", keys.key, name="key"),
+    path(
+        "o/<slug:organisation>/keys/<str:key>/access/",
+        key_access.change_key_access,
+        name="change_key_access",
+    ),
     path("o/<slug:organisation>/keys/<str:key>/suspend/", keys.suspend_key, name="suspend_key"),
     path("o/<slug:organisation>/keys/<str:key>/resume/", keys.resume_key, name="resume_key"),
     path("o/<slug:organisation>/keys/<str:key>/rotate/", keys.rotate_key, name="rotate_key"),

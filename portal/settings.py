@@ -297,6 +297,14 @@ GATEWAY_KEEPALIVE_SECONDS = env.float("GATEWAY_KEEPALIVE_SECONDS", default=15.0)
 # Threads with a database connection each (on SQLite for reading; one more writes).
 GATEWAY_DATABASE_THREADS = env.int("GATEWAY_DATABASE_THREADS", default=8)
 GATEWAY_KEY_CACHE_SECONDS = env.float("GATEWAY_KEY_CACHE_SECONDS", default=3.0)
+# Calls and model tokens per minute of a key that has no limit of its own, and of each service, for
+# all its callers together; 0 for none. Counted in Redis where REDIS_URL names one; else, and while
+# it is away, each of so many gateway processes lets its share through.
+GATEWAY_KEY_REQUESTS_PER_MINUTE = env.int("GATEWAY_KEY_REQUESTS_PER_MINUTE", default=0)
+GATEWAY_KEY_TOKENS_PER_MINUTE = env.int("GATEWAY_KEY_TOKENS_PER_MINUTE", default=0)
+GATEWAY_SERVICE_REQUESTS_PER_MINUTE = env.int("GATEWAY_SERVICE_REQUESTS_PER_MINUTE", default=0)
+GATEWAY_SERVICE_TOKENS_PER_MINUTE = env.int("GATEWAY_SERVICE_TOKENS_PER_MINUTE", default=0)
+GATEWAY_PROCESSES = env.int("GATEWAY_PROCESSES", default=env.int("WEB_CONCURRENCY", default=1))
 # Output assumed for the hold when the caller names no max_tokens.
 GATEWAY_ASSUMED_OUTPUT_TOKENS = env.int("GATEWAY_ASSUMED_OUTPUT_TOKENS", default=1024)
 UPSTREAM_CONNECT_SECONDS = env.float("UPSTREAM_CONNECT_SECONDS", default=5.0)

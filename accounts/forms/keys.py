@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from accounts.forms.key_access import KeyAccessFields
 from accounts.hooks import hooks
 from accounts.models import CapPeriod, KeyKind
 from accounts.services import GRACES
@@ -15,7 +16,7 @@ MILLITOKENS_PER_TOKEN = 1000
 MAX_CAP_TOKENS = 10**15
 
 
-class KeyForm(forms.Form):
+class KeyForm(KeyAccessFields):
     """A new key. ``timezone`` (the organisation's) says when a day of expiry ends."""
 
     name = forms.CharField(
@@ -103,6 +104,7 @@ class KeyForm(forms.Form):
             "cap_period": data["cap_period"],
             "expires_at": data["expires_on"],
             "allowed_services": data.get("allowed_services", []),
+            "access": self.access(),
         }
 
 

@@ -86,6 +86,13 @@ class ApiKey(models.Model):
     cap_subject = models.CharField(max_length=40)
     # Public ids of services; empty means all.
     allowed_services = models.JSONField(default=list, blank=True)
+    # How fast calls may come; null leaves it to the site's setting.
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    # Networks in CIDR that it may be used from (empty means all), and origins of web pages that
+    # browsers may use it from (empty means none).
+    allowed_networks = models.JSONField(default=list, blank=True)
+    allowed_origins = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(default=utc_now)
     expires_at = models.DateTimeField(null=True, blank=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
@@ -110,6 +117,14 @@ class ApiKey(models.Model):
                 name="api_key_cap_not_negative",
             ),
             models.CheckConstraint(condition=Q(kind__in=KeyKind.values), name="api_key_kind_known"),
+            models.CheckConstraint(
+                condition=Q(requests_per_minute__isnull=True) | Q(requests_per_minute__gt=0),
+                name="api_key_requests_limit_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(tokens_per_minute__isnull=True) | Q(tokens_per_minute__gt=0),
+                name="api_key_tokens_limit_positive",
+            ),
         ]
 
     def __str__(self) -> str:

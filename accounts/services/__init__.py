@@ -9,6 +9,7 @@ from accounts.services.audit import (
     address_of,
     record_audit,
 )
+from accounts.services.client_address import Address, find_client_address
 from accounts.services.invitations import (
     AlreadyMember,
     InvitationUnusable,
@@ -20,18 +21,29 @@ from accounts.services.invitations import (
     token_digest_of,
     withdraw_invitation,
 )
+from accounts.services.key_access import (
+    MAX_REQUESTS_PER_MINUTE,
+    MAX_TOKENS_PER_MINUTE,
+    KeyAccess,
+    access_of,
+    change_key_access,
+    read_networks,
+    read_origins,
+)
 from accounts.services.key_check import (
     AuthenticatedKey,
     authenticate_api_key,
     touch_api_key,
 )
-from accounts.services.keys import (
-    GRACES,
-    SCOPES_BY_KIND,
+from accounts.services.key_errors import (
     KeyNotRotatable,
     KeyRejected,
     KeyRevoked,
     SuspendedByAnother,
+)
+from accounts.services.keys import (
+    GRACES,
+    SCOPES_BY_KIND,
     create_api_key,
     hand_over_api_key,
     may_resume,
@@ -69,15 +81,19 @@ from accounts.services.trials import claim_trial
 
 __all__ = [
     "GRACES",
+    "MAX_REQUESTS_PER_MINUTE",
+    "MAX_TOKENS_PER_MINUTE",
     "MOST_LOW_BALANCE_TOKENS",
     "SCOPES_BY_KIND",
     "SYSTEM_ACTOR",
     "Actor",
+    "Address",
     "AddressTaken",
     "AlreadyMember",
     "AuthenticatedKey",
     "InvitationUnusable",
     "InviterNotOwner",
+    "KeyAccess",
     "KeyNotRotatable",
     "KeyRejected",
     "KeyRevoked",
@@ -86,18 +102,21 @@ __all__ = [
     "SuspendedByAnother",
     "WrongAddress",
     "accept_invitation",
+    "access_of",
     "actor_from_key",
     "actor_from_request",
     "actor_of_person",
     "address_of",
     "announce_event",
     "authenticate_api_key",
+    "change_key_access",
     "change_role",
     "choose_channels",
     "claim_trial",
     "create_api_key",
     "create_organisation",
     "create_person",
+    "find_client_address",
     "follow_causes",
     "hand_over_api_key",
     "invite_member",
@@ -108,6 +127,8 @@ __all__ = [
     "mark_read",
     "may_resume",
     "prune_notices",
+    "read_networks",
+    "read_origins",
     "record_audit",
     "remove_member",
     "resume_api_key",

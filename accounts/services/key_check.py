@@ -6,12 +6,14 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
 from django.db import connection
 from django.db.models import Q
 
 from accounts.models import ApiKey
+from accounts.services.client_address import Address
 
 KeyStatus = Literal["ok", "suspended", "revoked", "expired"]
 
@@ -25,7 +27,8 @@ _UNKNOWN_DIGEST = hashlib.sha256(b"no such key").hexdigest()
 _QUERY = """
     SELECT k.digest, k.id, k.public_id, k.kind, k.scopes, k.cap_millitokens, k.cap_period,
            k.cap_subject, k.allowed_services, k.created_by_id, o.id, o.public_id, o.slug,
-           o.timezone,
+           o.timezone, k.requests_per_minute, k.tokens_per_minute, k.allowed_networks,
+           k.allowed_origins,
            CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
                 WHEN k.expires_at <= %s THEN 'expired'
                 WHEN k.suspended_at IS NOT NULL OR NOT u.is_active OR m.id IS NULL
@@ -66,6 +69,19 @@ class AuthenticatedKey:
     status: KeyStatus
     # Whether ``touch_api_key`` has something to do.
     touch_due: bool
+    # Per minute; None leaves it to the site's setting. Counted under ``cap_subject``, too.
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    # Where it may be used from: none means everywhere.
+    allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    # Web pages whose browsers may use it: none means no page.
+    allowed_origins: frozenset[str] = frozenset()
+
+    def admits(self, address: Address | None) -> bool:
+        """Whether it may be used from there; an unknown address is nowhere."""
+        if not self.allowed_networks:
+            return True
+        return address is not None and any(address in net for net in self.allowed_networks)
 
 
 def digest_of(text: str) -> str:
@@ -106,8 +122,12 @@ def authenticate_api_key(*, text: str, now: datetime) -> AuthenticatedKey | None
         organisation_public_id=row[11],
         organisation_slug=row[12],
         organisation_timezone=row[13],
-        status=row[14],
-        touch_due=bool(row[15]),
+        requests_per_minute=row[14],
+        tokens_per_minute=row[15],
+        allowed_networks=tuple(map(ip_network, json.loads(row[16]))),
+        allowed_origins=frozenset(json.loads(row[17])),
+        status=row[18],
+        touch_due=bool(row[19]),
     )
 
 

@@ -12,8 +12,15 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, CapPeriod, KeyKind, Membership, Organisation, Role, User
 from accounts.services.audit import Actor, record_audit
+from accounts.services.key_access import NO_BOUNDS, KeyAccess, access_of
 from accounts.services.key_check import SECRET_LENGTH, digest_of, prefix_of
-from portal.kernel.errors import Conflict, Forbidden, Rejected
+from accounts.services.key_errors import (
+    KeyNotRotatable,
+    KeyRejected,
+    KeyRevoked,
+    SuspendedByAnother,
+)
+from portal.kernel.errors import Rejected
 
 SCOPES_BY_KIND: dict[str, tuple[str, ...]] = {
     KeyKind.LIVE: ("inference", "read", "write"),
@@ -28,30 +35,6 @@ GRACES = (timedelta(0), timedelta(hours=1), timedelta(hours=24), timedelta(days=
 _ALPHABET = string.digits + string.ascii_letters
 
 
-class KeyRejected(Rejected):
-    """The key cannot be made like this; ``data["field"]`` names the input."""
-
-    code = "key_rejected"
-
-
-class KeyRevoked(Conflict):
-    """The key is revoked for good."""
-
-    code = "key_revoked"
-
-
-class SuspendedByAnother(Forbidden):
-    """A member may not undo the suspension of their key by an owner."""
-
-    code = "key_suspended_by_another"
-
-
-class KeyNotRotatable(Conflict):
-    """Only a key that works, and was not rotated already, can be rotated."""
-
-    code = "key_not_rotatable"
-
-
 def create_api_key(
     *,
     organisation: Organisation,
@@ -63,6 +46,7 @@ def create_api_key(
     cap_period: str = CapPeriod.MONTH,
     expires_at: datetime | None = None,
     allowed_services: Iterable[str] = (),
+    access: KeyAccess = NO_BOUNDS,
     now: datetime,
     actor: Actor,
 ) -> tuple[ApiKey, str]:
@@ -86,6 +70,7 @@ def create_api_key(
         expires_at=expires_at,
         allowed_services=sorted(set(allowed_services)),
         created_at=now,
+        **access.check(),
     )
     _refuse_nonsense(key, unknown_scopes=set(scopes) - set(known), now=now)
     with transaction.atomic():
@@ -210,6 +195,7 @@ def rotate_api_key(
             expires_at=old.expires_at,
             allowed_services=old.allowed_services,
             created_at=now,
+            **access_of(old),
         )
         text = _issue(new, cap_subject=old.cap_subject)
         ends_at = min(now + grace, old.expires_at or now + grace)
@@ -298,6 +284,7 @@ def _settings_of(key: ApiKey) -> dict[str, Any]:
         "cap_period": str(key.cap_period) if key.cap_millitokens is not None else None,
         "expires_at": _iso(key.expires_at),
         "allowed_services": key.allowed_services,
+        **access_of(key),
     }
 
 

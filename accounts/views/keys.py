@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.forms import Form
@@ -77,7 +78,7 @@ def create_key(request: OrganisationRequest, organisation: str) -> HttpResponse:
 @organisation_view()
 def key(request: OrganisationRequest, organisation: str, key: str) -> HttpResponse:
     """One key: what it may do, what it spent, what can be done with it."""
-    found, now = _get_key(request, key), utc_now()
+    found, now = get_visible_key(request, key), utc_now()
     allowed = set(found.allowed_services)
     known = {choice.public_id: choice.label for choice in hooks.list_services()} if allowed else {}
     context = {
@@ -85,6 +86,9 @@ def key(request: OrganisationRequest, organisation: str, key: str) -> HttpRespon
         "scopes": [SCOPES.get(scope, scope) for scope in found.scopes],
         "allowed_services": [known.get(public_id, public_id) for public_id in sorted(allowed)],
         "holder_is_out": not found.holder_is_in,
+        "requests_per_minute": found.requests_per_minute
+        or settings.GATEWAY_KEY_REQUESTS_PER_MINUTE,
+        "tokens_per_minute": found.tokens_per_minute or settings.GATEWAY_KEY_TOKENS_PER_MINUTE,
     }
     return render(request, "accounts/key.html", context)
 
@@ -95,7 +99,9 @@ def suspend_key(request: OrganisationRequest, organisation: str, key: str) -> Ht
     """Refuse its calls, from now until it is resumed. No question asked: it can be undone."""
     try:
         services.suspend_api_key(
-            key=_get_key(request, key), actor=services.actor_from_request(request), now=utc_now()
+            key=get_visible_key(request, key),
+            actor=services.actor_from_request(request),
+            now=utc_now(),
         )
     except DomainError as refusal:
         messages.error(request, str(refusal))
@@ -113,7 +119,7 @@ def resume_key(request: OrganisationRequest, organisation: str, key: str) -> Htt
     """Let its calls through again."""
     try:
         services.resume_api_key(
-            key=_get_key(request, key),
+            key=get_visible_key(request, key),
             membership=request.membership,
             actor=services.actor_from_request(request),
             now=utc_now(),
@@ -130,7 +136,7 @@ def resume_key(request: OrganisationRequest, organisation: str, key: str) -> Htt
 @recent_sign_in_required
 def rotate_key(request: OrganisationRequest, organisation: str, key: str) -> HttpResponse:
     """A new text for the same rights, shown once; the old one ends after a grace."""
-    found = _get_key(request, key)
+    found = get_visible_key(request, key)
     form = RotateForm(posted(request), initial={"once": new_once()})
     if request.method == "POST" and form.is_valid():
         if not is_first_time(request.user, form.cleaned_data["once"]):
@@ -155,7 +161,7 @@ def rotate_key(request: OrganisationRequest, organisation: str, key: str) -> Htt
 @recent_sign_in_required
 def revoke_key(request: OrganisationRequest, organisation: str, key: str) -> HttpResponse:
     """End a key for good, after saying so."""
-    found = _get_key(request, key)
+    found = get_visible_key(request, key)
     if request.method == "POST":
         services.revoke_api_key(
             key=found, actor=services.actor_from_request(request), now=utc_now()
@@ -170,7 +176,7 @@ def _visible_keys(request: OrganisationRequest) -> ApiKeyQuerySet:
     return selectors.list_api_keys(request.organisation, created_by=own_only)
 
 
-def _get_key(request: OrganisationRequest, public_id: str) -> ApiKey:
+def get_visible_key(request: OrganisationRequest, public_id: str) -> ApiKey:
     """404 for another tenant's key as for a colleague's that one may not see."""
     try:
         found = selectors.get_api_key(request.organisation, public_id)

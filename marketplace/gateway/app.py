@@ -79,7 +79,8 @@ async def _answer(gateway: Gateway, exchange: Exchange) -> None:
     try:
         _check_host(exchange)
         gateway.admit()
-        await _route(exchange)(gateway, exchange)
+        if not await gateway.origins.greet(exchange):
+            await _route(exchange)(gateway, exchange)
     except ClientGone:
         return
     except GatewayRefusal as refusal:
@@ -133,12 +134,12 @@ def _route(exchange: Exchange) -> Handler:
 
 
 async def _list_models(gateway: Gateway, exchange: Exchange) -> None:
-    key = await gateway.keys.authenticate(exchange.headers.get(b"authorization"))
+    key = await gateway.keys.authenticate(exchange)
     await exchange.send_json(200, await gateway.database.read(listings.list_models, key))
 
 
 async def _show_model(gateway: Gateway, exchange: Exchange) -> None:
-    key = await gateway.keys.authenticate(exchange.headers.get(b"authorization"))
+    key = await gateway.keys.authenticate(exchange)
     # Ids contain a slash; a client may send it escaped, and a server may leave it so.
     handle = unquote(exchange.path.removeprefix(f"{_MODELS}/")).rstrip("/")
     model = await gateway.database.read(listings.get_model, key, handle)
@@ -146,7 +147,7 @@ async def _show_model(gateway: Gateway, exchange: Exchange) -> None:
 
 
 async def _show_credits(gateway: Gateway, exchange: Exchange) -> None:
-    key = await gateway.keys.authenticate(exchange.headers.get(b"authorization"))
+    key = await gateway.keys.authenticate(exchange)
     await exchange.send_json(200, await gateway.database.read(listings.get_credits, key))
 
 
@@ -174,7 +175,7 @@ async def _call(
     Before it the ledger's guards, so that a call that could not be booked writes nothing at all.
     """
     ledger.refuse_when_unguarded()
-    key = await gateway.keys.authenticate(exchange.headers.get(b"authorization"))
+    key = await gateway.keys.authenticate(exchange)
     if key.touch_due:
         gateway.start(gateway.keys.note_use(key))
     with gateway.budget.share() as share:
@@ -188,7 +189,8 @@ async def _call(
         request = replace(parse(value, body_bytes=len(body)), wishes=wishes)
         exchange.watch()
         run = stream if request.stream else complete
-        await run(gateway, exchange, key, request)
+        async with gateway.rates.admit(exchange, key, request):
+            await run(gateway, exchange, key, request)
 
 
 _ROUTES: dict[str, tuple[str, Handler]] = {

@@ -15,6 +15,7 @@ from marketplace.gateway.amounts import tokens_text
 from marketplace.gateway.choosing import Choice, Opening, choose
 from marketplace.gateway.errors import GatewayRefusal
 from marketplace.gateway.parameters import list_dropped
+from marketplace.gateway.rates import Taken
 from marketplace.gateway.requests import CallRequest
 from marketplace.gateway.sizing import Size
 from marketplace.ledger import selectors as ledger
@@ -48,7 +49,10 @@ class RunningCall:
     request: CallRequest
     opened: metering.OpenedCall
     most_tokens: int
+    # Of the limits of its service, and of its key.
+    room: Taken
     limited_by: str = ""
+    taken: Taken | None = None
 
     @property
     def max_tokens(self) -> int:
@@ -178,7 +182,7 @@ def _conclude(
     if result.call is None:
         return _refuse_decline(result, opening, choice)
     most, limited_by = _limit_answer(result.call, choice.service, choice.size)
-    return RunningCall(choice.service, opening.request, result.call, most, limited_by)
+    return RunningCall(choice.service, opening.request, result.call, most, choice.room, limited_by)
 
 
 def _limit_answer(

@@ -10,6 +10,8 @@ from marketplace.catalog import selectors as catalog
 from marketplace.catalog.selectors import CallableService
 from marketplace.gateway.errors import GatewayRefusal
 from marketplace.gateway.parameters import keep_supporting
+from marketplace.gateway.rate_limits import RateLimits, refuse_full
+from marketplace.gateway.rates import Taken
 from marketplace.gateway.requests import CallRequest
 from marketplace.gateway.sizing import Size, keep_affordable, size_call
 from portal.kernel.clock import utc_now
@@ -18,10 +20,11 @@ from portal.kernel.public_ids import new_public_id
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A service, and how much the call may need there."""
+    """A service, how much the call may need there, and what of the service's limits it took."""
 
     service: CallableService
     size: Size
+    room: Taken
 
 
 @dataclass(slots=True)
@@ -35,6 +38,7 @@ class Opening:
     key: AuthenticatedKey
     request: CallRequest
     request_id: str
+    rates: RateLimits
     tried: frozenset[int] = frozenset()
     call_id: str = field(default_factory=partial(new_public_id, "call"))
     choice: Choice | None = None
@@ -49,9 +53,15 @@ def choose(opening: Opening) -> Choice | GatewayRefusal | None:
     except GatewayRefusal as refusal:
         return refusal
     left = [service for service in fitting if service.service_pk not in opening.tried]
-    if left:
-        opening.choice = Choice(left[0], size_call(left[0], opening.request))
-    return opening.choice
+    waits = []
+    for service in left:
+        size = size_call(service, opening.request)
+        room = opening.rates.take_room(service, opening.request, size)
+        if isinstance(room, Taken):
+            opening.choice = Choice(service, size, room)
+            return opening.choice
+        waits.append(room)
+    return refuse_full(min(waits)) if waits else None
 
 
 def _list_fitting(key: AuthenticatedKey, request: CallRequest) -> list[CallableService]:

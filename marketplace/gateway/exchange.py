@@ -12,6 +12,7 @@ from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.gateway.errors import GatewayRefusal
+from marketplace.gateway.rates import Taken
 from portal.kernel.public_ids import new_public_id
 
 Scope = Mapping[str, Any]
@@ -79,7 +80,7 @@ class Exchange:
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._scope = scope
+        self.scope = scope
         self._receive = receive
         self._send = send
         self._watcher: asyncio.Task[None] | None = None
@@ -88,6 +89,9 @@ class Exchange:
         self.path: str = scope["path"]
         self.request_id = new_public_id("req")
         self.started_at = time.monotonic()
+        # Sent with whatever is answered: what limits and CORS say.
+        self.answer_headers: list[tuple[bytes, bytes]] = []
+        self.taken: Taken | None = None
         self.answer_started = False
         self.gone = False
         self.on_gone: Callable[[], None] | None = None
@@ -161,6 +165,7 @@ class Exchange:
                     (b"content-type", content_type),
                     (b"x-request-id", self.request_id.encode()),
                     (b"cache-control", b"no-store"),
+                    *self.answer_headers,
                     *headers,
                 ],
             }

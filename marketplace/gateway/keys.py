@@ -14,6 +14,9 @@ from accounts import services as accounts
 from accounts.services import AuthenticatedKey
 from marketplace.gateway.database import Database
 from marketplace.gateway.errors import GatewayRefusal
+from marketplace.gateway.exchange import Exchange
+from marketplace.gateway.origins import check_origin
+from marketplace.gateway.places import check_place
 from portal.kernel.clock import utc_now
 
 SCOPE = "inference"
@@ -31,9 +34,12 @@ class KeyRing:
         self._seen: OrderedDict[bytes, tuple[float, AuthenticatedKey]] = OrderedDict()
         self._noted: dict[int, float] = {}
 
-    async def authenticate(self, authorization: bytes | None) -> AuthenticatedKey:
-        """The key of a ``Bearer`` header, fit for calls. Raises GatewayRefusal (401, 403)."""
-        scheme, _space, secret = (authorization or b"").partition(b" ")
+    async def authenticate(self, exchange: Exchange) -> AuthenticatedKey:
+        """The key of a ``Bearer`` header, fit for calls from where this one comes.
+
+        Raises GatewayRefusal (401, 403).
+        """
+        scheme, _space, secret = exchange.headers.get(b"authorization", b"").partition(b" ")
         text = secret.strip()
         if scheme.lower() != b"bearer" or not text:
             raise _refuse("missing_api_key", _("Send your key as: Authorization: Bearer tw_live_…"))
@@ -44,6 +50,8 @@ class KeyRing:
         if key is None or time.monotonic() >= expires_at:
             key = await self._look_up(digest, text)
         _refuse_unfit(key)
+        check_place(exchange, key)
+        check_origin(exchange, key)
         return key
 
     async def note_use(self, key: AuthenticatedKey) -> None:

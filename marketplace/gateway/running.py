@@ -16,10 +16,13 @@ from marketplace.gateway.database import Database
 from marketplace.gateway.errors import GatewayRefusal, refuse_failure, refuse_unrecorded
 from marketplace.gateway.exchange import BytesInFlight, Exchange, refuse_overload
 from marketplace.gateway.keys import KeyRing
+from marketplace.gateway.origins import AllowedOrigins
+from marketplace.gateway.rate_limits import RateLimits, choose_rates
 from marketplace.gateway.requests import CallRequest
 from marketplace.upstream.failures import UpstreamFailure
 from marketplace.upstream.openai_client import UpstreamClient
 from marketplace.upstream.patience import Limits
+from marketplace.upstream.usage import Usage
 from portal.kernel.coalescer import Coalescer
 
 logger = structlog.get_logger(__name__)
@@ -45,6 +48,8 @@ class Gateway:
         )
         self.upstream = UpstreamClient(Limits.from_settings())
         self.keys = KeyRing(self.database, seconds=settings.GATEWAY_KEY_CACHE_SECONDS)
+        self.origins = AllowedOrigins(self.database, seconds=settings.GATEWAY_KEY_CACHE_SECONDS)
+        self.rates = RateLimits(choose_rates())
         self.budget = BytesInFlight(settings.GATEWAY_MAX_BYTES_IN_FLIGHT)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._requests = 0
@@ -76,6 +81,14 @@ class Gateway:
         if self._requests > settings.GATEWAY_MAX_CALLS:
             raise refuse_overload()
 
+    def note_usage(self, call: RunningCall, usage: Usage) -> None:
+        """For the limits: the key's are put right with its request, the service's now."""
+        call.room.used = usage.prompt_tokens + usage.completion_tokens
+        if call.taken:
+            call.taken.used += call.room.used
+        if call.room.outcome.readings:
+            self.start(self.rates.settle(call.room))
+
     def _end_request(self, _task: asyncio.Task[Any]) -> None:
         self._requests -= 1
 
@@ -89,6 +102,7 @@ class Gateway:
             patience = limits.drain_seconds + settings.HOLD_MARGIN_SECONDS
             await asyncio.wait(self._tasks, timeout=patience)
         await self.upstream.close()
+        await self.rates.close()
         await asyncio.to_thread(self.database.close)
 
 
@@ -113,11 +127,13 @@ class Attempts:
         """The next service's call. Raises GatewayRefusal: the last failure when none is left."""
         if len(self._tried) >= settings.GATEWAY_MAX_ATTEMPTS and self._failure:
             raise refuse_failure(self._failure)
+        rates = self._gateway.rates
+        opening = Opening(self._key, self._request, self._exchange.request_id, rates, self._tried)
         try:
-            call = await self._gateway.openings.submit(
-                Opening(self._key, self._request, self._exchange.request_id, self._tried)
-            )
+            call = await self._gateway.openings.submit(opening)
         except GatewayRefusal:
+            if opening.choice:
+                await rates.give_back(opening.choice.room)
             # The next provider is dearer than the wallet can pay: the first one's failure counts.
             if self._failure is None:
                 raise
@@ -126,6 +142,7 @@ class Attempts:
             assert self._failure is not None
             raise refuse_failure(self._failure) from self._failure
         self._tried |= {call.service.service_pk}
+        call.taken = self._exchange.taken
         return call
 
     def worth_another(self, failure: UpstreamFailure) -> bool:
@@ -164,6 +181,7 @@ class CallClosing:
         may stand. The sweep or the receipt tells.
         """
         self._done = True
+        self._gateway.note_usage(self._call, ending.usage)
         try:
             return await asyncio.shield(
                 self._gateway.start(self._gateway.closings.submit((self._call, ending)))

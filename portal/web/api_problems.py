@@ -44,6 +44,7 @@ PROBLEM_CODES = (
     ProblemCode(402, "budget_exhausted", _("The caller's cap would be broken.")),
     ProblemCode(402, "wallet_frozen", _("The wallet takes no new calls until it is cleared.")),
     ProblemCode(403, "scope_missing", _("Make a key that has the right named in detail.")),
+    ProblemCode(403, "address_not_allowed", _("The key is confined to other addresses.")),
     ProblemCode(403, "role_missing", _("Whoever made the key needs a higher role.")),
     ProblemCode(403, "creator_left", _("Whoever made the key is no longer a member.")),
     ProblemCode(403, "test_key", _("Test keys reach test services and test tokens only.")),

@@ -79,6 +79,12 @@ ERROR_CODES = (
     ),
     ErrorCode(
         403,
+        "address_not_allowed, origin_not_allowed",
+        "PermissionDeniedError",
+        _("The key is confined to other addresses or web sites. The portal shows to which."),
+    ),
+    ErrorCode(
+        403,
         "wallet_frozen",
         "PermissionDeniedError",
         _("The wallet is frozen while the operator looks into a difference. Nothing is lost."),
@@ -94,6 +100,12 @@ ERROR_CODES = (
         "request_too_large",
         "APIStatusError",
         _("The body is above the limit. Send less at a time."),
+    ),
+    ErrorCode(
+        429,
+        "rate_limit_exceeded",
+        "RateLimitError",
+        _("The limit per minute of the key or the service is reached. Wait as Retry-After says."),
     ),
     ErrorCode(
         429,

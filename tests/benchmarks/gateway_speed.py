@@ -18,6 +18,8 @@ from accounts import services as accounts
 from marketplace.gateway import calls, requests
 from marketplace.gateway.calls import Ending
 from marketplace.gateway.choosing import Opening
+from marketplace.gateway.rate_limits import RateLimits
+from marketplace.gateway.rates import LocalRates
 from marketplace.upstream.usage import parse_usage
 from portal.kernel.clock import utc_now
 from tests.benchmarks.canned_upstream import ANSWER
@@ -239,7 +241,8 @@ def _call_once(secret: str) -> tuple[float, float]:
     assert key is not None
     request = requests.parse_chat(requests.read_json(BODY, most_depth=64), body_bytes=len(BODY))
     started_at = time.perf_counter()
-    [call] = calls.open_calls([Opening(key, request, "req_benchmark")])
+    limits = RateLimits(LocalRates())
+    [call] = calls.open_calls([Opening(key, request, "req_benchmark", limits)])
     assert isinstance(call, calls.RunningCall)
     opened_at = time.perf_counter()
     usage = parse_usage(ANSWER["usage"], most_prompt_tokens=10_000, most_completion_tokens=64)

@@ -101,6 +101,7 @@ SITE_MAP: dict[str, Entry] = {
         """
         web:home web:start web:usage web:wallet metering:requests metering:request
         accounts:keys accounts:key accounts:create_key accounts:rotate_key accounts:revoke_key
+        accounts:change_key_access
         accounts:team accounts:leave accounts:notices accounts:notice_settings
         partners:home partners:services partners:service
         billing:purchase_requests billing:ask_purchase billing:purchase_request

@@ -9,6 +9,7 @@ from tests.databases import CommittedDatabase
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.market import Market, build_market
 from tests.gateway.thread_site import ThreadSite
+from tests.redis_server import running_redis
 from tests.server import LiveSite
 
 
@@ -46,3 +47,9 @@ def impatient(settings: Any) -> None:
     settings.UPSTREAM_IDLE_SECONDS = 0.4
     settings.UPSTREAM_TOTAL_SECONDS = 0.8
     settings.UPSTREAM_MAX_ANSWER_BYTES = 20_000
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    with running_redis() as url:
+        yield url

@@ -26,6 +26,7 @@ class ThreadSite:
                 port=0,
                 lifespan="on",
                 log_config=None,
+                proxy_headers=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )

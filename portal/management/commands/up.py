@@ -94,6 +94,8 @@ class Command(BaseCommand):
             lifespan="on",
             ws="none",
             server_header=False,
+            # TRUSTED_PROXY_COUNT alone says what of X-Forwarded-For is believed.
+            proxy_headers=False,
             timeout_graceful_shutdown=GRACEFUL_STOP_SECONDS,
         )
         server = Site(config, self, children, with_demo=with_demo)
