@@ -22,7 +22,7 @@ from marketplace.gateway.exchange import ClientGone, Exchange, Receive, Scope, S
 from marketplace.gateway.responses.request import parse_responses
 from marketplace.gateway.running import Gateway
 from marketplace.gateway.streaming import stream
-from marketplace.gateway.wishes import read_wishes
+from marketplace.gateway.wishes import NO_WISHES, read_wishes
 from marketplace.ledger import services as ledger
 from portal.kernel.errors import DomainError
 
@@ -185,8 +185,9 @@ async def _call(
             share=share,
         )
         value = requests.read_json(body, most_depth=settings.GATEWAY_MAX_JSON_DEPTH)
-        wishes = read_wishes(value, exchange.headers)
-        request = replace(parse(value, body_bytes=len(body)), wishes=wishes)
+        request = parse(value, body_bytes=len(body))
+        if (wishes := read_wishes(value, exchange.headers)) is not NO_WISHES:
+            request = replace(request, wishes=wishes)
         exchange.watch()
         run = stream if request.stream else complete
         async with gateway.rates.admit(exchange, key, request):

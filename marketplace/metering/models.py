@@ -89,7 +89,7 @@ class Call(models.Model):
     hold = models.OneToOneField(Hold, on_delete=models.PROTECT, null=True, related_name="call")
     unit = models.CharField(max_length=4, choices=Unit)
     surface = models.CharField(max_length=7, choices=Surface, default=Surface.GATEWAY)
-    operation = models.CharField(max_length=20)  # "chat", "embeddings"
+    operation = models.CharField(max_length=20)  # chat, completions, responses, embeddings
     streamed = models.BooleanField(default=False)
     status = models.CharField(max_length=20, choices=CallStatus, default=CallStatus.OPEN)
     error_code = models.CharField(max_length=60, blank=True)

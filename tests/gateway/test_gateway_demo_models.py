@@ -108,6 +108,20 @@ def test_chat_and_embeddings(
         assert 5 < call.prompt_tokens < 100
         assert 0 < call.completion_tokens <= 24
         assert call.usage_doubt == ""
+
+        text = client.completions.create(
+            model=chat.model.handle, prompt="Once upon a time", max_tokens=8, temperature=0
+        )
+        assert text.choices[0].text
+        with client.responses.stream(
+            model=chat.model.handle, input="Say hello.", max_output_tokens=8, temperature=0
+        ) as stream:
+            last = list(stream)[-1]
+        assert last.type in ("response.completed", "response.incomplete")
+        assert last.response.output_text
+        assert last.response.usage is not None
+        assert 0 < last.response.usage.output_tokens <= 8
+        assert market.last_call().usage_doubt == ""
         # llama.cpp may have taken a part of the prompt from its cache.
         fresh = call.prompt_tokens - call.cached_tokens
         assert call.cost_millitokens == (

@@ -153,6 +153,23 @@ def test_a_response_that_is_cut_by_its_length(market: Market) -> None:
     market.assert_books_balance()
 
 
+def test_a_stream_that_we_cut(impatient: None, market: Market) -> None:
+    """The items that were growing end, and the response says what ended it."""
+    market.site.upstream.next(Behaviour(words=("word",) * 20, chunk_delay=0.2))
+    with market.client().responses.create(**GOOD, stream=True) as events:
+        received = list(events)
+    assert [event.type for event in received[-3:]] == [
+        "response.content_part.done", "response.output_item.done", "response.incomplete",
+    ]  # fmt: skip
+    last = received[-1]
+    assert last.type == "response.incomplete"
+    assert last.response.output[0].to_dict()["status"] == "incomplete"
+    assert last.response.to_dict()["tokenworks"] == {"limited_by": "time_limit"}
+    assert last.response.usage is not None
+    assert last.response.usage.output_tokens > 0
+    market.assert_books_balance()
+
+
 def test_structured_output_and_logprobs(market: Market) -> None:
     class Town(BaseModel):
         name: str
