@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from openai import APIError
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from marketplace.ledger.models import Hold
 from marketplace.metering.models import Call
@@ -43,6 +43,11 @@ def streamed(*deltas: dict[str, Any], finish_reason: str = "stop") -> Behaviour:
     return Behaviour(pieces=tuple(f"data: {line}\n\n".encode() for line in [*lines, "[DONE]"]))
 
 
+def assert_valid(value: Any) -> None:
+    """What the client took as it came is what its types say."""
+    TypeAdapter(type(value)).validate_python(value.to_dict())
+
+
 def test_a_whole_response(market: Market) -> None:
     before = market.spendable
     raw = market.client().responses.with_raw_response.create(
@@ -53,6 +58,7 @@ def test_a_whole_response(market: Market) -> None:
     )  # fmt: skip
     response = raw.parse()
     call = market.last_call()
+    assert_valid(response)
     assert response.output_text == "Hello from the fake."
     assert (response.id, response.model, response.status) == (call.public_id, CHAT, "completed")
     assert call.operation == "responses"
@@ -163,6 +169,7 @@ def test_a_stream_that_we_cut(impatient: None, market: Market) -> None:
     ]  # fmt: skip
     last = received[-1]
     assert last.type == "response.incomplete"
+    assert_valid(last)
     assert last.response.output[0].to_dict()["status"] == "incomplete"
     assert last.response.to_dict()["tokenworks"] == {"limited_by": "time_limit"}
     assert last.response.usage is not None
@@ -195,6 +202,8 @@ def test_events_in_order(market: Market) -> None:
     before = market.spendable
     with market.client().responses.create(**GOOD, stream=True) as events:
         received = list(events)
+    for event in received:
+        assert_valid(event)
     assert [event.type for event in received] == [
         "response.created", "response.in_progress", "response.output_item.added",
         "response.content_part.added", *["response.output_text.delta"] * 5,
@@ -231,8 +240,11 @@ def test_the_clients_accumulator(market: Market) -> None:
         )
     )  # fmt: skip
     with market.client().responses.stream(**GOOD, tools=[TOOL]) as stream:
-        kinds = [event.type for event in stream]
+        events = list(stream)
         final = stream.get_final_response()
+    kinds = [event.type for event in events]
+    for event in events[:-1]:  # the client has made the last one its own
+        assert_valid(event)
     assert [item.type for item in final.output] == [
         "reasoning", "message", "function_call", "function_call",
     ]  # fmt: skip
@@ -256,6 +268,7 @@ def test_a_failure_after_the_first_token(market: Market) -> None:
         next(events)
     assert raised.value.code == "upstream_error"
     assert failed.type == "response.failed"
+    assert_valid(failed)
     assert failed.response.error is not None
     assert failed.response.error.code == "server_error"
     assert failed.response.output_text == "Hello from"
@@ -301,7 +314,12 @@ def test_only_some_tools_are_allowed(market: Market) -> None:
         "tools": [{"type": "function", "name": "get_weather"}],
     }  # fmt: skip
     tools: Any = [TOOL, {**TOOL, "name": "get_time"}]
-    market.client().responses.create(**GOOD, tools=tools, tool_choice=allowed)
+    tools.append({"type": "function", "name": "bare"})
+    response = market.client().responses.create(
+        **GOOD, tools=tools, tool_choice=allowed, text={"verbosity": "low"}
+    )
+    assert_valid(response)
+    assert len(response.tools) == 3
     asked = market.site.upstream.calls[-1].body
     assert [tool["function"]["name"] for tool in asked["tools"]] == ["get_weather"]
     assert asked["tool_choice"] == "required"

@@ -17,9 +17,7 @@ _SAID_BACK: Mapping[str, Any] = {
     "parallel_tool_calls": True,
     "reasoning": {"effort": None, "summary": None},
     "temperature": None,
-    "text": {"format": {"type": "text"}},
     "tool_choice": "auto",
-    "tools": [],
     "top_logprobs": None,
     "top_p": None,
     "truncation": "disabled",
@@ -39,7 +37,7 @@ def render_response(
 ) -> dict[str, Any]:
     """A Response but for its usage, which stays null until it is charged."""
     asked = call.request.original
-    response = {
+    said_back = {
         name: absent if asked.get(name) is None else asked[name]
         for name, absent in _SAID_BACK.items()
     }
@@ -58,7 +56,11 @@ def render_response(
         "previous_response_id": None,
         "store": False,
         "usage": None,
-        **response,
+        "text": {"format": {"type": "text"}, **(asked.get("text") or {})},
+        "tools": [
+            {"parameters": None, "strict": None, **tool} for tool in asked.get("tools") or ()
+        ],
+        **said_back,
         **answers.render_limit(limited_by),
     }
 
@@ -66,7 +68,8 @@ def render_response(
 def render_usage(usage: Usage, closed: Closed) -> dict[str, Any]:
     return {
         "input_tokens": usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens},
+        # Nobody here charges for what is written to a cache.
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
         "output_tokens": usage.completion_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
