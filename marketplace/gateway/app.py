@@ -19,6 +19,7 @@ from marketplace.gateway.completing import complete
 from marketplace.gateway.completions import parse_completions
 from marketplace.gateway.errors import GatewayRefusal, refuse_domain, refuse_unexpected
 from marketplace.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
+from marketplace.gateway.preferences import NO_ROUTING, read_routing
 from marketplace.gateway.responses.request import parse_responses
 from marketplace.gateway.running import Gateway
 from marketplace.gateway.streaming import stream
@@ -185,9 +186,13 @@ async def _call(
             share=share,
         )
         value = requests.read_json(body, most_depth=settings.GATEWAY_MAX_JSON_DEPTH)
+        routing = read_routing(value)
+        if routing.models:
+            value["model"] = routing.models[0].name
         request = parse(value, body_bytes=len(body))
-        if (wishes := read_wishes(value, exchange.headers)) is not NO_WISHES:
-            request = replace(request, wishes=wishes)
+        wishes = read_wishes(value, exchange.headers)
+        if wishes is not NO_WISHES or routing is not NO_ROUTING:
+            request = replace(request, wishes=wishes, routing=routing)
         exchange.watch()
         run = stream if request.stream else complete
         async with gateway.rates.admit(exchange, key, request):

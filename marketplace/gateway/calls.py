@@ -43,6 +43,7 @@ class RunningCall:
 
     ``most_tokens`` bounds all answers together; while they stream, the hold is extended up to it.
     ``limited_by`` names what set that bound, if neither the caller's length nor the model did.
+    ``model_place``: which of the request's models serves it.
     """
 
     service: CallableService
@@ -53,6 +54,12 @@ class RunningCall:
     room: Taken
     limited_by: str = ""
     taken: Taken | None = None
+    model_place: int = 0
+
+    @property
+    def model(self) -> str:
+        """The model or service that serves it, as the caller named it."""
+        return self.request.models[self.model_place].name
 
     @property
     def max_tokens(self) -> int:
@@ -105,7 +112,7 @@ class Closed:
 
 
 def open_calls(openings: Sequence[Opening]) -> list[RunningCall | GatewayRefusal | None]:
-    """For each, hold what the call can cost at the cheapest fitting service, all in one commit.
+    """For each, hold what the call can cost at the service chosen for it, all in one commit.
 
     None when all services were tried; a GatewayRefusal when none fits or the wallet cannot pay.
     Safe to repeat: an opening gives the same call again.
@@ -173,6 +180,7 @@ def _ask(opening: Opening, choice: Choice, now: datetime) -> metering.OpenCall:
         request_id=opening.request_id,
         expires_at=now + longest_call(),
         call_id=opening.call_id,
+        attempt=len(opening.tried) + 1,
     )
 
 
@@ -182,7 +190,15 @@ def _conclude(
     if result.call is None:
         return _refuse_decline(result, opening, choice)
     most, limited_by = _limit_answer(result.call, choice.service, choice.size)
-    return RunningCall(choice.service, opening.request, result.call, most, choice.room, limited_by)
+    return RunningCall(
+        choice.service,
+        opening.request,
+        result.call,
+        most,
+        choice.room,
+        limited_by,
+        model_place=choice.model_place,
+    )
 
 
 def _limit_answer(

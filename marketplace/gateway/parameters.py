@@ -83,13 +83,17 @@ def keep_supporting(
 
 def find_unsupported(service: CallableService, request: CallRequest) -> list[str]:
     """The fields that are asked for and that the service, if it declares any, does not declare."""
-    declared = service.supported_parameters
-    if not declared or request.operation == "embeddings":
+    return find_undeclared(service, request) if service.supported_parameters else []
+
+
+def find_undeclared(service: CallableService, request: CallRequest) -> list[str]:
+    """The same also of a service that declares nothing."""
+    if request.operation == "embeddings":
         return []
     return [
         field
         for field in _list_asked(request.body)
-        if not any(name in declared for name in _names_of(field, request.body))
+        if not any(name in service.supported_parameters for name in _names_of(field, request.body))
     ]
 
 

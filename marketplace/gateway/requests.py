@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from marketplace.gateway.errors import GatewayRefusal, refuse_value
 from marketplace.gateway.fields import count_texts, read_count, read_flag, read_model, read_object
 from marketplace.gateway.media import Medium, find_media
+from marketplace.gateway.preferences import NO_ROUTING, Routing, WantedModel
 from marketplace.gateway.wishes import NO_WISHES, Wishes
 from marketplace.upstream import shaping
 from marketplace.upstream.nesting import is_deeper
@@ -48,6 +49,12 @@ class CallRequest:
     wishes: Wishes = NO_WISHES
     original: Mapping[str, Any] = field(default_factory=dict)
     field_names: Mapping[str, str] = field(default_factory=dict)
+    routing: Routing = NO_ROUTING
+
+    @property
+    def models(self) -> tuple[WantedModel, ...]:
+        """To be tried in this order; ``model`` is the first."""
+        return self.routing.models or (WantedModel(self.model),)
 
     @property
     def modality(self) -> str:

@@ -15,6 +15,7 @@ from marketplace.gateway.choosing import Opening
 from marketplace.gateway.database import Database
 from marketplace.gateway.errors import GatewayRefusal, refuse_failure, refuse_unrecorded
 from marketplace.gateway.exchange import BytesInFlight, Exchange, refuse_overload
+from marketplace.gateway.health import Health
 from marketplace.gateway.keys import KeyRing
 from marketplace.gateway.origins import AllowedOrigins
 from marketplace.gateway.rate_limits import RateLimits, choose_rates
@@ -50,6 +51,7 @@ class Gateway:
         self.keys = KeyRing(self.database, seconds=settings.GATEWAY_KEY_CACHE_SECONDS)
         self.origins = AllowedOrigins(self.database, seconds=settings.GATEWAY_KEY_CACHE_SECONDS)
         self.rates = RateLimits(choose_rates())
+        self.health = Health()
         self.budget = BytesInFlight(settings.GATEWAY_MAX_BYTES_IN_FLIGHT)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._requests = 0
@@ -107,7 +109,8 @@ class Gateway:
 
 
 class Attempts:
-    """The tries of one request: one service after the other, until one delivers.
+    """The tries of one request: one service after the other, one model after the other, until one
+    delivers.
 
     Each is a call of its own with its own hold, so a failed one costs nothing and the next is
     charged once.
@@ -121,6 +124,8 @@ class Attempts:
         self._key = key
         self._request = request
         self._tried: frozenset[int] = frozenset()
+        self._first_model = 0
+        self._model_place = 0
         self._failure: UpstreamFailure | None = None
 
     async def open(self) -> RunningCall:
@@ -128,7 +133,15 @@ class Attempts:
         if len(self._tried) >= settings.GATEWAY_MAX_ATTEMPTS and self._failure:
             raise refuse_failure(self._failure)
         rates = self._gateway.rates
-        opening = Opening(self._key, self._request, self._exchange.request_id, rates, self._tried)
+        opening = Opening(
+            self._key,
+            self._request,
+            self._exchange.request_id,
+            rates,
+            tried=self._tried,
+            first_model=self._first_model,
+            health=self._gateway.health,
+        )
         try:
             call = await self._gateway.openings.submit(opening)
         except GatewayRefusal:
@@ -143,12 +156,17 @@ class Attempts:
             raise refuse_failure(self._failure) from self._failure
         self._tried |= {call.service.service_pk}
         call.taken = self._exchange.taken
+        self._model_place = call.model_place
         return call
 
     def worth_another(self, failure: UpstreamFailure) -> bool:
         """Whether another service is worth a try after this failure."""
         self._failure = failure
-        return failure.worth_another_provider and not self._exchange.gone
+        if not failure.worth_another_provider:
+            # What this model does not take, the next one that the caller named may.
+            self._first_model = self._model_place + 1
+        left = self._first_model < len(self._request.models)
+        return left and not self._exchange.gone
 
 
 class CallClosing:
@@ -172,6 +190,10 @@ class CallClosing:
             code = "internal_error"
             if isinstance(error, UpstreamFailure | GatewayRefusal):
                 code = error.code
+            if isinstance(error, UpstreamFailure):
+                self._gateway.health.note_failure(
+                    self._call.service.service_pk, error, began_at=self._started_at
+                )
             await self.close(Ending(status="failed", error_code=code, duration_ms=self.elapsed_ms))
 
     async def close(self, ending: Ending) -> Closed:
@@ -182,6 +204,8 @@ class CallClosing:
         """
         self._done = True
         self._gateway.note_usage(self._call, ending.usage)
+        if ending.status == "succeeded":
+            self._note_success(ending)
         try:
             return await asyncio.shield(
                 self._gateway.start(self._gateway.closings.submit((self._call, ending)))
@@ -189,3 +213,14 @@ class CallClosing:
         except Exception as error:
             logger.exception("call_not_recorded", call=self._call.opened.public_id)
             raise refuse_unrecorded(self._call.opened.public_id) from error
+
+    def _note_success(self, ending: Ending) -> None:
+        # A vector has no first token: all of it comes at once.
+        whole = self._call.request.operation == "embeddings"
+        self._gateway.health.note_success(
+            self._call.service.service_pk,
+            began_at=self._started_at,
+            latency_ms=ending.duration_ms if whole else ending.first_token_ms,
+            duration_ms=ending.duration_ms,
+            completion_tokens=ending.usage.completion_tokens,
+        )

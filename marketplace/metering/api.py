@@ -59,6 +59,28 @@ CALL_DETAIL = CALL | {
         {"kind": "output", "quantity": 180, "price_tokens": "0.8", "cost_tokens": "144"},
     ],
     "uncovered_tokens": "0",
+    "attempts": [
+        {
+            "id": "call_01kb7zc3d4e5f6g7h8j9k0m1n1",
+            "attempt": 1,
+            "service_handle": "qwen/qwen3-8b@delta-cloud",
+            "status": "failed",
+            "error_code": "upstream_timeout",
+            "reason": "The provider did not answer in time.",
+            "duration_ms": 60002,
+            "cost_tokens": "0",
+        },
+        {
+            "id": "call_01kb7zc3d4e5f6g7h8j9k0m1n2",
+            "attempt": 2,
+            "service_handle": "qwen/qwen3-8b@rhine-compute",
+            "status": "succeeded",
+            "error_code": "",
+            "reason": "",
+            "duration_ms": 1333,
+            "cost_tokens": "188",
+        },
+    ],
 }
 USAGE = {
     "timezone": "Europe/Berlin",
@@ -139,6 +161,11 @@ class CallView(MeteringView):
     @extend_schema(
         operation_id="get_call",
         summary="Get one call with the arithmetic of its cost",
+        description=(
+            "`attempts` are the calls that were made for the same request, this one among them, in "
+            "their order: before the first token, the gateway falls over to another service. Only "
+            "one of them can have cost anything."
+        ),
         responses=CallDetailSerializer,
         examples=[OpenApiExample("Call", value=CALL_DETAIL, response_only=True)],
     )

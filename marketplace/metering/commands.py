@@ -16,7 +16,7 @@ class OpenCall:
 
     With ``least_completion_tokens`` the answer may be held for fewer tokens, down to that many,
     when the wallet cannot pay for ``completion_tokens`` (say, because the caller named no
-    length). ``limits`` are caps beside the key's own.
+    length). ``limits`` are caps beside the key's own. ``attempt``: which try of its request it is.
 
     With a ``call_id`` (a fresh public id of the caller's) the very same request, made again because
     its answer got lost, gives the same call again. With an ``idempotency_key``, any request under
@@ -33,6 +33,7 @@ class OpenCall:
     streamed: bool = False
     surface: str = "gateway"
     request_id: str = ""
+    attempt: int = 1
     limits: tuple[LimitDemand, ...] = ()
     call_id: str = ""
     idempotency_scope: str = ""

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import ApiKey, Organisation, User
 from marketplace.catalog.models import PriceVersion, Service
 from marketplace.ledger.models import Hold, Transaction, Unit
+from marketplace.metering.reasons import explain_error
 from portal.kernel.public_ids import PublicIdField
 
 
@@ -95,6 +96,8 @@ class Call(models.Model):
     error_code = models.CharField(max_length=60, blank=True)
     finish_reason = models.CharField(max_length=30, blank=True)
     request_id = models.CharField(max_length=64, blank=True)
+    # Which try of its request: all before it failed, at other services.
+    attempt = models.PositiveSmallIntegerField(db_default=1)
     upstream_id = models.CharField(max_length=120, blank=True)
     # Model tokens. ``cached`` is the part of the prompt served from the provider's cache.
     prompt_tokens = models.PositiveBigIntegerField(default=0)
@@ -163,6 +166,12 @@ class Call(models.Model):
             models.Index(
                 fields=["started_at"], condition=Q(status="open"), name="calls_still_open"
             ),
+            # A request that one call served is not in it; of the others, each try.
+            models.Index(
+                fields=["organisation", "request_id"],
+                condition=Q(status="failed") | Q(attempt__gt=1),
+                name="calls_tried_again",
+            ),
             # The words of the reconciliation's check 22.
             models.Index(
                 fields=["ended_at"],
@@ -185,6 +194,11 @@ class Call(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+    @property
+    def error_reason(self) -> str:
+        """Why it ended without an answer, in words; empty when it did not."""
+        return explain_error(self.error_code)
 
 
 class UsageEvent(models.Model):

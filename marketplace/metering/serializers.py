@@ -55,8 +55,23 @@ class CostLineSerializer(serializers.Serializer):
     cost_tokens = TokensField(source="cost_millitokens")
 
 
+class AttemptSerializer(serializers.Serializer):
+    """One try of a request, a call of its own."""
+
+    id = serializers.CharField(source="public_id", help_text="`call_…`")
+    attempt = serializers.IntegerField(help_text="From 1, in the order of trying.")
+    service_handle = serializers.CharField(source="service.handle")
+    status = serializers.ChoiceField(choices=CallStatus.values)
+    error_code = serializers.CharField()
+    reason = serializers.CharField(
+        source="error_reason", help_text="The error in words, in the reader's language."
+    )
+    duration_ms = serializers.IntegerField(allow_null=True)
+    cost_tokens = TokensField(source="cost_millitokens")
+
+
 class CallDetailSerializer(CallSerializer):
-    """A call with the arithmetic of its cost."""
+    """A call with the arithmetic of its cost, and the other tries of its request."""
 
     price_version = serializers.CharField(source="price_version.public_id", help_text="`prc_…`")
     cost_lines = serializers.SerializerMethodField()
@@ -67,6 +82,12 @@ class CallDetailSerializer(CallSerializer):
             "you do not owe it."
         ),
     )
+
+    attempts = serializers.SerializerMethodField()
+
+    @extend_schema_field(AttemptSerializer(many=True))
+    def get_attempts(self, call: Call) -> list[Any]:
+        return list(AttemptSerializer(selectors.list_attempts(call), many=True).data)
 
     @extend_schema_field(CostLineSerializer(many=True))
     def get_cost_lines(self, call: Call) -> list[Any]:

@@ -66,11 +66,14 @@ def request_detail(request: OrganisationRequest, organisation: str, call: str) -
     member = _own_calls_only(request)
     if member is not None and found.member_id != member.pk:
         raise Http404
+    attempts = selectors.list_attempts(found)
     return render(
         request,
         "metering/request.html",
         {
             "call": found,
+            "attempts": attempts,
+            "failed_before": sum(attempt.attempt < found.attempt for attempt in attempts),
             "region": vocabulary.region_label(found.region),
             "lines": selectors.list_cost_lines(found),
         },

@@ -12,6 +12,8 @@ class UpstreamFailure(DomainError):
     sentence = _("The provider could not answer.")
     # Whether another provider of the same model may do better.
     worth_another_provider = True
+    # Whether it counts against the provider's uptime.
+    is_providers_fault = True
 
 
 class UpstreamUnreachable(UpstreamFailure):
@@ -32,11 +34,18 @@ class UpstreamOverran(UpstreamTimedOut):
     """The whole answer took longer than a call may take."""
 
 
+class UpstreamForbade(UpstreamFailure):
+    """The provider may not serve this request: its own rules or its country's."""
+
+    is_providers_fault = False
+
+
 class UpstreamBusy(UpstreamFailure):
     """The provider's own limit of calls; ``data`` has ``retry_after_seconds``."""
 
     code, kind = "upstream_rate_limited", "limited"
     sentence = _("The provider is answering too many calls at the moment.")
+    is_providers_fault = False
 
     def __init__(self, *, retry_after_seconds: int) -> None:
         super().__init__(data={"retry_after_seconds": retry_after_seconds})
@@ -48,6 +57,7 @@ class UpstreamRejected(UpstreamFailure):
     code, kind = "upstream_rejected", "rejected"
     sentence = _("The provider does not accept this request.")
     worth_another_provider = False
+    is_providers_fault = False
 
 
 class UpstreamCutShort(Exception):

@@ -4,6 +4,7 @@ Answers are bounded in size and time, redirects are failures, and whatever a pro
 is not what was asked for ends in an ``UpstreamFailure``. No database, no money here.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from marketplace.catalog.selectors import CallableService
 from marketplace.upstream.failures import (
     UpstreamBusy,
     UpstreamFailure,
+    UpstreamForbade,
     UpstreamRejected,
     UpstreamUnreachable,
 )
@@ -53,6 +55,8 @@ class UpstreamStream:
         self._patience = patience
         self._parser = EventParser(max_event_bytes=_MAX_EVENT_BYTES)
         self._bytes = 0
+        # Bytes that are no chunk yet do not put it off: by then another provider can be asked.
+        self._first_chunk_by = time.monotonic() + limits.first_byte_seconds
         self._heard = False
         self.done = False
         self.said_done = False
@@ -63,7 +67,9 @@ class UpstreamStream:
         A provider may also close its side without ``[DONE]`` (``said_done``): whether its answer
         was whole, its ``finish_reason`` tells.
         """
-        seconds = self._limits.idle_seconds if self._heard else self._limits.first_byte_seconds
+        seconds = self._limits.idle_seconds
+        if not self._heard:
+            seconds = self._first_chunk_by - time.monotonic()
         async with _translated_errors(), self._patience.wait_at_most(seconds):
             piece = await self._content.readany()
         self._bytes += len(piece)
@@ -206,7 +212,7 @@ async def _refuse_errors(response: aiohttp.ClientResponse, service: CallableServ
         raise UpstreamRejected(redact_text(words)[:_MAX_MESSAGE_CHARACTERS])
     # Anything else (also 401, 402 and 404: our account there) is not the caller's doing.
     logger.warning("upstream_error", service=service.handle, status=status)
-    raise UpstreamFailure
+    raise UpstreamForbade if status == 403 else UpstreamFailure
 
 
 def _read_object(text: bytes) -> dict[str, Any]:

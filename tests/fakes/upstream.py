@@ -26,7 +26,7 @@ class Behaviour:
 
     ``words`` are the completion, one token and one chunk each. ``usage`` is counted, left out, or
     the given object. Times are seconds. ``*_after`` counts chunks that were sent; 0 is before the
-    first byte of the answer.
+    first byte of the answer. A whole answer breaks in its middle after any number.
     """
 
     words: tuple[str, ...] = ("Hello", " from", " the", " fake", ".")
@@ -166,6 +166,8 @@ class FakeUpstream:
             "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}],
             **_usage(behaviour, len(words)),
         }
+        if behaviour.break_after:
+            return await _break_in_the_middle(request, call, json.dumps(answer).encode())
         call.ended = "answered"
         return web.json_response(answer, headers=behaviour.headers)
 
@@ -291,6 +293,18 @@ def _fail(
             {"error": error}, status=behaviour.status, headers=behaviour.headers
         )
     return None
+
+
+async def _break_in_the_middle(
+    request: web.Request, call: ReceivedCall, body: bytes
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": str(len(body))})
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    call.ended = "broken"
+    assert request.transport is not None
+    request.transport.abort()
+    return response
 
 
 async def _send_pieces(

@@ -9,6 +9,7 @@ from tests.cast import make_key
 from tests.fakes.upstream import Behaviour
 from tests.gateway.market import CHAT_PATH, FAKE_CALL_COST, GOOD, Market
 from tests.gateway.raw_client import read_events
+from tests.gateway.thread_site import ThreadSite
 from tests.market import give_tokens
 from tests.partners.cast import make_live_service, make_provider
 
@@ -28,7 +29,9 @@ def dearer(market: Market) -> Service:
     )
 
 
-def test_fall_over_before_the_first_token(impatient: None, market: Market, dearer: Service) -> None:
+def test_fall_over_before_the_first_token(
+    impatient: None, market: Market, dearer: Service, thread_site: ThreadSite
+) -> None:
     for stream in (False, True):
         for behaviour in (
             Behaviour(status=500), Behaviour(status=429), Behaviour(break_after=0),
@@ -50,6 +53,43 @@ def test_fall_over_before_the_first_token(impatient: None, market: Market, deare
             assert (second.service_id, second.status) == (dearer.pk, "succeeded")
             assert before - market.spendable == second.cost_millitokens == 2 * FAKE_CALL_COST
             assert first.request_id == second.request_id
+            assert (first.attempt, second.attempt) == (1, 2)
+            thread_site.forget_health()
+    market.assert_books_balance()
+
+
+def test_fall_over_from_what_pretends_to_answer(
+    impatient: None, market: Market, dearer: Service, thread_site: ThreadSite
+) -> None:
+    """An answer cut in the middle, an error under 200, a first byte that no token ever follows."""
+    error = b'{"error": {"message": "we are full"}}'
+    for stream, behaviour, code in (
+        (False, Behaviour(break_after=1), "upstream_error"),
+        (False, Behaviour(raw=error), "upstream_error"),
+        (False, Behaviour(pieces=(b" ",) * 40, chunk_delay=0.05), "upstream_timeout"),
+        (True, Behaviour(raw=error), "upstream_error"),
+        (True, Behaviour(pieces=(b"data: " + error + b"\n\n",)), "upstream_error"),
+        (True, Behaviour(pieces=(b"data: [DONE]\n\n",)), "upstream_error"),
+        (True, Behaviour(pieces=(b":",) * 40, chunk_delay=0.05), "upstream_timeout"),
+    ):
+        market.site.upstream.next(behaviour)
+        status, headers, answer = market.post(CHAT_PATH, GOOD) if not stream else (0, {}, None)
+        if stream:
+            assert (
+                "".join(
+                    event["choices"][0]["delta"].get("content") or ""
+                    for event in read_events(market)
+                    if event["choices"]
+                )
+                == "Hello from the fake."
+            )
+        else:
+            assert (status, headers["x-tokenworks-service"]) == (200, dearer.handle)
+            assert answer["choices"][0]["message"]["content"] == "Hello from the fake."
+        second, first = Call.objects.order_by("-pk")[:2]
+        assert (first.status, first.error_code, first.cost_millitokens) == ("failed", code, 0)
+        assert (second.status, second.service) == ("succeeded", dearer)
+        thread_site.forget_health()
     market.assert_books_balance()
 
 

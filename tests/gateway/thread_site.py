@@ -7,6 +7,7 @@ import time
 import uvicorn
 
 from marketplace.gateway.app import GatewayApplication
+from marketplace.gateway.health import Health
 from tests.fakes.upstream import FakeUpstream
 
 START_SECONDS = 20.0
@@ -19,9 +20,10 @@ class ThreadSite:
     def __init__(self, upstream: FakeUpstream) -> None:
         """As `up` and deployments do, stopping waits for requests, but not for ever."""
         self.upstream = upstream
+        self._application = GatewayApplication()
         self._server = uvicorn.Server(
             uvicorn.Config(
-                GatewayApplication(),
+                self._application,
                 host="127.0.0.1",
                 port=0,
                 lifespan="on",
@@ -51,6 +53,12 @@ class ThreadSite:
     @property
     def api_url(self) -> str:
         return f"{self.url}/v1"
+
+    def forget_health(self) -> None:
+        """As if no service had been called yet: what failed is tried first again."""
+        gateway = self._application._gateway
+        assert gateway is not None
+        gateway.health = Health()
 
     def stop(self) -> None:
         self._server.should_exit = True

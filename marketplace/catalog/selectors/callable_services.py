@@ -58,6 +58,7 @@ class CallableService:
     quantisation: str
     licence_spdx: str
     retains_prompts_days: int
+    trains_on_data: bool
     is_connected: bool
     is_sample: bool
     price: PriceSnapshot
@@ -153,8 +154,8 @@ _COLUMNS = (
     "service__model__input_modalities",
     "service__cut_stream_billing", "service__region", "service__country",
     "service__quantisation", "service__model__licence_spdx", "service__retains_prompts_days",
-    "service__is_sample", "id", "public_id", "input_millitokens", "cached_input_millitokens",
-    "output_millitokens", "request_millitokens",
+    "service__trains_on_data", "service__is_sample", "id", "public_id", "input_millitokens",
+    "cached_input_millitokens", "output_millitokens", "request_millitokens",
 )  # fmt: skip
 
 
@@ -187,7 +188,8 @@ def _read(row: tuple, known: Mapping[str, str], credentials: dict[str, str]) -> 
         provider_public_id, provider_slug, provider_name, commission_basis_points, modality,
         test, status, endpoint_url, sealed, upstream_model, context_length, max_output_tokens,
         supported_parameters, input_modalities, cut_stream_billing, region, country, quantisation,
-        licence_spdx, retains_prompts_days, is_sample, price_pk, price_public_id, input_price,
+        licence_spdx, retains_prompts_days, trains_on_data, is_sample, price_pk, price_public_id,
+        input_price,
         cached_price, output_price, request_price,
     ) = row  # fmt: skip
     credential = ""
@@ -227,6 +229,7 @@ def _read(row: tuple, known: Mapping[str, str], credentials: dict[str, str]) -> 
         quantisation=quantisation,
         licence_spdx=licence_spdx,
         retains_prompts_days=retains_prompts_days,
+        trains_on_data=trains_on_data,
         is_connected=bool(endpoint_url),
         is_sample=is_sample,
         price=PriceSnapshot(

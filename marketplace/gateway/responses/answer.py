@@ -51,7 +51,7 @@ def render_response(
         "background": False,
         "error": error,
         "incomplete_details": {"reason": reason} if reason else None,
-        "model": call.request.model,
+        "model": call.model,
         "output": list(output),
         "previous_response_id": None,
         "store": False,

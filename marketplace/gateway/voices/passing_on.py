@@ -38,7 +38,7 @@ class TextVoice:
     def write(self, answer: dict[str, Any], call: RunningCall) -> dict[str, Any]:
         written = {name: answer[name] for name in answer if name not in ("usage", "tokenworks")}
         written["id"] = call.opened.public_id
-        written["model"] = call.request.model
+        written["model"] = call.model
         limited_by = answers.name_limit(call, answers.read_finish_reason(answer["choices"]))
         return answers.write_out(written | answers.render_limit(limited_by))
 
@@ -67,7 +67,7 @@ class ChunkSpeaker:
     async def say(self, call: RunningCall, chunk: dict[str, Any]) -> None:
         chunk.pop("tokenworks", None)
         chunk["id"] = call.opened.public_id
-        chunk["model"] = self._request.model
+        chunk["model"] = call.model
         if self._request.include_usage:
             chunk["usage"] = None
         await self._events.send(chunk)
@@ -77,7 +77,7 @@ class ChunkSpeaker:
             "id": call.opened.public_id,
             "object": self._voice.chunk_object,
             "created": int(call.opened.started_at.timestamp()),
-            "model": self._request.model,
+            "model": call.model,
         }
         limited = answers.render_limit(farewell.limited_by)
         if farewell.cut:
@@ -121,7 +121,7 @@ class VectorVoice:
 
     def write(self, answer: dict[str, Any], call: RunningCall) -> dict[str, Any]:
         written = {name: answer[name] for name in answer if name not in ("usage", "tokenworks")}
-        written["model"] = call.request.model
+        written["model"] = call.model
         return answers.write_out(written)
 
     def render_usage(self, usage: Usage, closed: Closed) -> dict[str, Any]:

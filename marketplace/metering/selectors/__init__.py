@@ -4,6 +4,7 @@ Sums come from the totals (at most a minute old, see ``UsageReport.as_of``), lis
 by index; neither gets slower or asks more often as calls pile up.
 """
 
+from marketplace.metering.selectors.attempts import list_attempts
 from marketplace.metering.selectors.calls import (
     CostLine,
     FilterChoices,
@@ -65,6 +66,7 @@ __all__ = [
     "get_usage",
     "get_usage_by_day",
     "has_first_call",
+    "list_attempts",
     "list_calls",
     "list_cost_lines",
     "list_provider_calls",

@@ -19,7 +19,7 @@ from portal.kernel.public_ids import new_public_id
 _COLUMNS = (
     "public_id", "organisation_id", "api_key_id", "member_id", "service_id", "price_version_id",
     "hold_id", "unit", "surface", "operation", "streamed", "status", "error_code",
-    "finish_reason", "request_id", "upstream_id", "prompt_tokens", "cached_tokens",
+    "finish_reason", "request_id", "attempt", "upstream_id", "prompt_tokens", "cached_tokens",
     "completion_tokens", "usage_source", "usage_doubt", "cost_millitokens",
     "commission_basis_points", "share_millitokens", "commission_millitokens",
     "uncovered_millitokens", "region", "retains_prompts_days", "started_at", "ended_at",
@@ -151,9 +151,9 @@ def _values(attempt: Attempt, now: Any) -> list[Any]:
         service.price.price_version_pk, hold.hold_pk if hold else None, attempt.purse.unit,
         request.surface, request.operation, request.streamed,
         CallStatus.REFUSED.value if declined else CallStatus.OPEN.value,
-        hold.decline_code if hold and declined else "", "", request.request_id, "", 0, 0, 0,
-        UsageSource.NONE.value, "", 0, service.commission_basis_points, 0, 0, 0, service.region,
-        service.retains_prompts_days, now, now if declined else None, False,
+        hold.decline_code if hold and declined else "", "", request.request_id, request.attempt, "",
+        0, 0, 0, UsageSource.NONE.value, "", 0, service.commission_basis_points, 0, 0, 0,
+        service.region, service.retains_prompts_days, now, now if declined else None, False,
     ]  # fmt: skip
 
 
