@@ -96,6 +96,12 @@ ERROR_CODES = (
         _("No live service has this name. Copy it from the service's page or GET /v1/models."),
     ),
     ErrorCode(
+        404,
+        "no_allowed_provider",
+        "NotFoundError",
+        _("What provider asks for excludes every service of the model; param says which wish did."),
+    ),
+    ErrorCode(
         413,
         "request_too_large",
         "APIStatusError",
