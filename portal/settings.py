@@ -307,6 +307,12 @@ GATEWAY_SERVICE_TOKENS_PER_MINUTE = env.int("GATEWAY_SERVICE_TOKENS_PER_MINUTE",
 GATEWAY_PROCESSES = env.int("GATEWAY_PROCESSES", default=env.int("WEB_CONCURRENCY", default=1))
 # Output assumed for the hold when the caller names no max_tokens.
 GATEWAY_ASSUMED_OUTPUT_TOKENS = env.int("GATEWAY_ASSUMED_OUTPUT_TOKENS", default=1024)
+# Counting calls again with their models' own tokenizers: of how many per cent of the calls (0: of
+# none but those without usage), of all above so many wallet tokens, and whether a provider that
+# counted too much gives the difference back.
+RECOUNT_SAMPLE_PERCENT = env.int("RECOUNT_SAMPLE_PERCENT", default=10)
+RECOUNT_ALWAYS_ABOVE_TOKENS = env.int("RECOUNT_ALWAYS_ABOVE_TOKENS", default=100_000)
+RECOUNT_SETTLES = env.bool("RECOUNT_SETTLES", default=True)
 UPSTREAM_CONNECT_SECONDS = env.float("UPSTREAM_CONNECT_SECONDS", default=5.0)
 UPSTREAM_FIRST_BYTE_SECONDS = env.float("UPSTREAM_FIRST_BYTE_SECONDS", default=60.0)
 UPSTREAM_IDLE_SECONDS = env.float("UPSTREAM_IDLE_SECONDS", default=60.0)

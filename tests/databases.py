@@ -162,6 +162,8 @@ def _set_environment(root: Path) -> None:
     var.mkdir(exist_ok=True)
     os.environ["TOKENWORKS_VAR"] = str(var)
     os.environ["SECRET_KEY"] = "tests-only-" + "x" * 50
+    # What tests of recounts choose to count; elsewhere nothing is written behind a test's back.
+    os.environ["RECOUNT_SAMPLE_PERCENT"] = "0"
     os.environ["BANK_TRANSFER_HOLDER"] = "Test Market Ltd"
     os.environ["BANK_TRANSFER_ACCOUNT"] = "DE89370400440532013000"
     os.environ["BANK_TRANSFER_BIC"] = "COBADEFFXXX"

@@ -1,6 +1,7 @@
 """A market in motion: tokens granted and calls made through the rooms' own services."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from accounts import services as accounts
 from accounts.models import Organisation
@@ -10,7 +11,8 @@ from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Lot
 from marketplace.metering import services as metering
 from marketplace.metering.commands import CloseCall, OpenCall, OpenedCall
-from marketplace.metering.models import Call
+from marketplace.metering.models import Call, Recount
+from marketplace.metering.verdicts import CountedCall
 from portal.kernel.clock import utc_now
 
 MILLION_TOKENS = 1_000_000_000  # in millitokens
@@ -101,3 +103,29 @@ def make_call(
         now=now + timedelta(milliseconds=duration_ms),
     )
     return Call.objects.get(public_id=opened.public_id)
+
+
+def count_again(
+    call: Call,
+    *,
+    prompt_counted: int | None = None,
+    completion_counted: int | None = None,
+    settles: bool = True,
+    now: datetime | None = None,
+    **more: Any,
+) -> Recount:
+    """What the market found when it counted this call again; the same as reported by default."""
+    counted = CountedCall(
+        call_pk=call.pk,
+        service_pk=call.service_id,
+        tokenizer="qwen3",
+        prompt_reported=call.prompt_tokens,
+        prompt_counted=call.prompt_tokens if prompt_counted is None else prompt_counted,
+        completion_reported=call.completion_tokens,
+        completion_counted=(
+            call.completion_tokens if completion_counted is None else completion_counted
+        ),
+        **more,
+    )
+    metering.record_recounts([counted], now=now or utc_now(), settles=settles)
+    return Recount.objects.get(call=call)

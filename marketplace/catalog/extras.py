@@ -12,12 +12,16 @@ from datetime import datetime
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What was measured of a service lately. None: not enough calls to say anything, or not asked
-    for (the time to the first token is known on a service's own page only)."""
+    for (the time to the first token, and how many counts of tokens were checked, are known on a
+    service's own page only)."""
 
     first_token_p50_ms: int | None = None
     answer_p50_ms: int | None = None
     answer_p95_ms: int | None = None
     success_basis_points: int | None = None
+    counts_checked: int = 0
+    counts_agree_basis_points: int | None = None
+    prompt_offset: int | None = None
 
     @property
     def is_empty(self) -> bool:

@@ -32,6 +32,7 @@ async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: S
     """One service's answer, charged and sent. Whoever leaves before it is there pays nothing."""
     voice = voice_of(call.request)
     patience = Patience(gateway.upstream.limits.total_seconds)
+    recount = gateway.recounter.begin(call)
     async with CallClosing(gateway, call) as closing:
         exchange.on_gone = patience.give_up
         try:
@@ -53,10 +54,13 @@ async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: S
                 Ending(status="client_disconnected", duration_ms=closing.elapsed_ms)
             )
             raise ClientGone from error
-        usage = parse_usage(
-            answer.get("usage"),
-            most_prompt_tokens=call.opened.prompt_tokens,
-            most_completion_tokens=call.most_tokens,
+        recount.add(parts)
+        usage = await recount.fill_in(
+            parse_usage(
+                answer.get("usage"),
+                most_prompt_tokens=call.opened.prompt_tokens,
+                most_completion_tokens=call.most_tokens,
+            )
         )
         closed = await closing.close(
             Ending(
@@ -69,3 +73,4 @@ async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: S
         )
     written["usage"] = voice.render_usage(usage, closed)
     await exchange.send_json(200, written, [*call.headers, *closed.headers])
+    recount.finish(usage, closed)

@@ -19,6 +19,7 @@ from marketplace.gateway.health import Health
 from marketplace.gateway.keys import KeyRing
 from marketplace.gateway.origins import AllowedOrigins
 from marketplace.gateway.rate_limits import RateLimits, choose_rates
+from marketplace.gateway.recounting import Recounter
 from marketplace.gateway.requests import CallRequest
 from marketplace.upstream.failures import UpstreamFailure
 from marketplace.upstream.openai_client import UpstreamClient
@@ -47,6 +48,7 @@ class Gateway:
         self.closings: Coalescer[tuple[RunningCall, Ending], Closed] = Coalescer(
             self._close_calls, most=MOST_TOGETHER, lanes=LANES
         )
+        self.recounter = Recounter(self.database)
         self.upstream = UpstreamClient(Limits.from_settings())
         self.keys = KeyRing(self.database, seconds=settings.GATEWAY_KEY_CACHE_SECONDS)
         self.origins = AllowedOrigins(self.database, seconds=settings.GATEWAY_KEY_CACHE_SECONDS)
@@ -103,6 +105,7 @@ class Gateway:
             limits = self.upstream.limits
             patience = limits.drain_seconds + settings.HOLD_MARGIN_SECONDS
             await asyncio.wait(self._tasks, timeout=patience)
+        await self.recounter.close()
         await self.upstream.close()
         await self.rates.close()
         await asyncio.to_thread(self.database.close)

@@ -69,6 +69,7 @@ class Relay:
         self._speaker = speaker
         self._call = call
         self._delivery = Delivery(call)
+        self._recount = gateway.recounter.begin(call)
         self._patience = Patience(gateway.upstream.limits.total_seconds)
         self._early: list[dict[str, Any]] = []
         self._first_token_ms: int | None = None
@@ -85,8 +86,10 @@ class Relay:
         self._exchange.on_gone = self._leave
         async with CallClosing(self._gateway, self._call) as closing:
             whole = await self._read(closing)
-            usage = self._measure(whole)
+            usage = await self._recount.fill_in(self._measure(whole))
             closed = await closing.close(self._end(usage, closing.elapsed_ms))
+        if whole:
+            self._recount.finish(usage, closed)
         if self._exchange.gone:
             raise ClientGone
         await self._say_goodbye(usage, closed)
@@ -124,6 +127,7 @@ class Relay:
         if not isinstance(choices, list) or not choices:
             return
         size = self._delivery.count(choices)
+        self._recount.add(choices)
         self._finish_reason = answers.read_finish_reason(choices) or self._finish_reason
         if self._cut or (self._exchange.gone and self.has_output):
             return

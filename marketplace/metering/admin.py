@@ -2,7 +2,16 @@
 
 from django.contrib import admin
 
-from marketplace.metering.models import Call, RollUp, UsageCharge, UsageEvent, UsageTotal
+from marketplace.metering.models import (
+    Calibration,
+    Call,
+    Recount,
+    RecountTally,
+    RollUp,
+    UsageCharge,
+    UsageEvent,
+    UsageTotal,
+)
 from portal.kernel.view_only_admin import ViewOnlyAdmin
 
 
@@ -67,3 +76,37 @@ class UsageTotalAdmin(ViewOnlyAdmin):
 @admin.register(RollUp)
 class RollUpAdmin(ViewOnlyAdmin):
     list_display = ("finished_at",)
+
+
+@admin.register(Recount)
+class RecountAdmin(ViewOnlyAdmin):
+    list_display = (
+        "call",
+        "service",
+        "verdict",
+        "prompt_reported",
+        "prompt_counted",
+        "completion_reported",
+        "completion_counted",
+        "returned_millitokens",
+        "counted_at",
+    )
+    list_filter = ("verdict", "reason", "tokenizer")
+    list_select_related = ("call", "service")
+    search_fields = ("=call__public_id",)
+    ordering = ("-pk",)
+    show_full_result_count = False
+
+
+@admin.register(Calibration)
+class CalibrationAdmin(ViewOnlyAdmin):
+    list_display = ("service", "version", "tokenizer", "prompt_offset", "learned_at")
+    list_select_related = ("service",)
+    ordering = ("-pk",)
+
+
+@admin.register(RecountTally)
+class RecountTallyAdmin(ViewOnlyAdmin):
+    list_display = ("day", "service", "agrees", "review", "disputed", "uncountable")
+    list_select_related = ("service",)
+    ordering = ("-day",)

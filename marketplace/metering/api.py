@@ -81,6 +81,18 @@ CALL_DETAIL = CALL | {
             "cost_tokens": "188",
         },
     ],
+    "recount": {
+        "verdict": "agrees",
+        "reason": "",
+        "tokenizer": "qwen3",
+        "prompt_reported": 412,
+        "prompt_counted": 411,
+        "prompt_offset": 1,
+        "completion_reported": 180,
+        "completion_counted": 179,
+        "returned_tokens": "0",
+        "counted_at": "2026-11-03T10:20:31.512345Z",
+    },
 }
 USAGE = {
     "timezone": "Europe/Berlin",

@@ -14,3 +14,4 @@ class MeteringConfig(AppConfig):
         # Kept for ever as reported and charged; a correction is a new transaction in the ledger.
         immutability.register(immutability.append_only("metering_usageevent"))
         immutability.register(immutability.append_only("metering_usagecharge"))
+        immutability.register(immutability.append_only("metering_recount"))

@@ -9,7 +9,15 @@ from rest_framework import serializers
 
 from marketplace.ledger.models import Unit
 from marketplace.metering import selectors
-from marketplace.metering.models import Call, CallStatus, Surface, UsageSource
+from marketplace.metering.models import (
+    Call,
+    CallStatus,
+    Recount,
+    RecountReason,
+    Surface,
+    UsageSource,
+    Verdict,
+)
 from portal.kernel.rest import DayField, TokensField
 
 GROUPS = ("service", "provider", "key", "member", "status")
@@ -70,6 +78,34 @@ class AttemptSerializer(serializers.Serializer):
     cost_tokens = TokensField(source="cost_millitokens")
 
 
+class RecountSerializer(serializers.Serializer):
+    """Both counts of one call, in model tokens, and what followed. Nobody ever pays more by it."""
+
+    verdict = serializers.ChoiceField(
+        choices=Verdict.values,
+        help_text=(
+            "`agrees`: within max(4, 0.5 %). `review`: within max(16, 2 %), or the provider "
+            "counted less. `disputed`: more than that. `uncountable`: see `reason`."
+        ),
+    )
+    reason = serializers.ChoiceField(
+        choices=["", *RecountReason.values],
+        help_text="Why a part was not counted, or why a difference decides nothing.",
+    )
+    tokenizer = serializers.CharField()
+    prompt_reported = serializers.IntegerField()
+    prompt_counted = serializers.IntegerField(allow_null=True)
+    prompt_offset = serializers.IntegerField(
+        help_text="What this service's prompts usually have beyond the texts."
+    )
+    completion_reported = serializers.IntegerField()
+    completion_counted = serializers.IntegerField(allow_null=True)
+    returned_tokens = TokensField(
+        source="returned_millitokens", help_text="What came back into your wallet."
+    )
+    counted_at = serializers.DateTimeField()
+
+
 class CallDetailSerializer(CallSerializer):
     """A call with the arithmetic of its cost, and the other tries of its request."""
 
@@ -88,6 +124,15 @@ class CallDetailSerializer(CallSerializer):
     @extend_schema_field(AttemptSerializer(many=True))
     def get_attempts(self, call: Call) -> list[Any]:
         return list(AttemptSerializer(selectors.list_attempts(call), many=True).data)
+
+    recount = serializers.SerializerMethodField(
+        help_text="Null unless the market counted this call again."
+    )
+
+    @extend_schema_field(RecountSerializer(allow_null=True))
+    def get_recount(self, call: Call) -> dict[str, Any] | None:
+        recount: Recount | None = getattr(call, "recount", None)
+        return None if recount is None else dict(RecountSerializer(recount).data)
 
     @extend_schema_field(CostLineSerializer(many=True))
     def get_cost_lines(self, call: Call) -> list[Any]:

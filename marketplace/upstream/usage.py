@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Source = Literal["provider", "estimate", "none"]
+Source = Literal["provider", "recount", "estimate", "none"]
 # Why a count deserves a look: nothing was said; what was said is no count; more than the request
 # allows; estimated from what was delivered.
 Doubt = Literal["", "missing", "malformed", "more_than_possible", "estimated"]

@@ -77,6 +77,9 @@ CASES = """
 5 | UPDATE ledger_transaction SET recorded_at = '2099-01-01 00:00:00+00:00' WHERE {CAPTURE}
 3 | UPDATE ledger_transaction SET reference = 'call:call_other' WHERE {CAPTURE}
 4 | UPDATE ledger_transaction SET reference = 'order:ord_other' WHERE kind = 'purchase'
+5 | UPDATE metering_recount SET returned_millitokens = returned_millitokens + 1 WHERE correction_id IS NOT NULL
+5 | UPDATE metering_recount SET call_id = (SELECT MAX(id) FROM metering_call) WHERE correction_id IS NOT NULL
+5 | DELETE FROM metering_recount WHERE correction_id IS NOT NULL
 5 | UPDATE ledger_transaction SET reversal_no = 7 WHERE kind = 'reversal'
 5 | UPDATE ledger_transaction SET reverses_id = (SELECT MAX(id) FROM ledger_transaction WHERE kind = 'capture') WHERE kind = 'reversal'
 9 | UPDATE ledger_hold SET captured_millitokens = captured_millitokens - 1 WHERE {CAPTURED}

@@ -14,8 +14,9 @@ from accounts.models import Organisation, User
 from accounts.services import SYSTEM_ACTOR
 from marketplace.billing.models import VoucherRedemption
 from marketplace.ledger import services as ledger
-from marketplace.ledger.models import Account, Lot, Wallet
+from marketplace.ledger.models import Account, Lot, Transaction, Wallet
 from marketplace.ledger.services import CaptureRequest, HoldRequest, Move
+from marketplace.metering.models import Call, Recount, UsageCharge
 from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Finding, FindingState, RunKind
 from portal.kernel.clock import utc_now
@@ -107,6 +108,52 @@ def _grant(wallet: Wallet, reference: str, **more: object) -> Lot:
         "now": utc_now(),
     }
     return ledger.grant_lot(**(terms | more)).lot  # type: ignore[arg-type]
+
+
+def _reverse(key: str, *, reference: str = "") -> str:
+    """A charge that goes back, in part; the call's id."""
+    charge = UsageCharge.objects.filter(transaction__reversals=None, amount_millitokens__gt=AMOUNT)
+    charge = charge.exclude(transaction=None).select_related("event__call")
+    paid = charge.order_by("-pk")[0]
+    ledger.reverse_transaction(
+        transaction_id=paid.transaction.public_id,  # type: ignore[union-attr]
+        debits=[("commission", ledger.OPERATOR, 7)],
+        idempotency_key=key.format(call=paid.event.call.public_id),
+        reason="The market counted fewer tokens.",
+        reference=reference,
+        now=utc_now(),
+    )
+    return paid.event.call.public_id
+
+
+def _reversal_without_a_recount(_wallet: Wallet) -> None:
+    _reverse("goodwill")
+
+
+def _reversal_as_if_by_a_recount(_wallet: Wallet) -> None:
+    _reverse("recount:{call}")
+
+
+def _reversal_that_names_no_finding_of_ours(_wallet: Wallet) -> None:
+    _reverse("1", reference="finding:fnd_none")
+
+
+def _reversal_of_more_than_the_recount_says(_wallet: Wallet) -> None:
+    """Both are there, and the tenant got other tokens back than was found."""
+    call = Call.objects.get(public_id=_reverse("recount:{call}"))
+    correction = Transaction.objects.get(idempotency_key=f"recount:{call.public_id}")
+    Recount.objects.create(
+        call=call,
+        service=call.service,
+        tokenizer="qwen3",
+        prompt_reported=call.prompt_tokens,
+        completion_reported=call.completion_tokens,
+        completion_counted=1,
+        verdict="disputed",
+        returned_millitokens=6,
+        correction=correction,
+        counted_at=utc_now(),
+    )
 
 
 def _adjustment_without_a_finding(_wallet: Wallet) -> None:
@@ -259,6 +306,10 @@ FORGERIES: list[tuple[int, bool, Forgery]] = [
     (9, FINDING, _released_hold),
     (9, FREEZE, _capture),
     (9, FREEZE, lambda wallet: _capture(wallet, "lot:lot_1")),
+    (5, FINDING, _reversal_without_a_recount),
+    (5, FINDING, _reversal_as_if_by_a_recount),
+    (5, FINDING, _reversal_that_names_no_finding_of_ours),
+    (5, FINDING, _reversal_of_more_than_the_recount_says),
     (5, FINDING, _adjustment_without_a_finding),
     (5, FINDING, _adjustment_that_names_no_finding_of_ours),
     (5, FINDING, _adjustment_older_than_its_finding),

@@ -37,6 +37,7 @@ class CallableService:
     slug: str
     model_handle: str
     model_name: str
+    tokenizer: str
     provider_pk: int
     provider_public_id: str
     provider_slug: str
@@ -146,7 +147,8 @@ def forget_callable_services() -> None:
 
 _COLUMNS = (
     "service_id", "service__public_id", "service__handle", "service__slug",
-    "service__model__handle", "service__model__name", "service__provider_id",
+    "service__model__handle", "service__model__name", "service__model__tokenizer",
+    "service__provider_id",
     "service__provider__public_id", "service__provider__slug", "service__provider__name",
     "service__provider__commission_basis_points", "service__model__modality", "service__test",
     "service__status", "service__endpoint_url", "sealed_credential", "service__upstream_model",
@@ -184,7 +186,7 @@ def _load(unit: str, now: datetime, known: Mapping[str, str]) -> _Picture:
 
 def _read(row: tuple, known: Mapping[str, str], credentials: dict[str, str]) -> CallableService:
     (
-        service_pk, public_id, handle, slug, model_handle, model_name, provider_pk,
+        service_pk, public_id, handle, slug, model_handle, model_name, tokenizer, provider_pk,
         provider_public_id, provider_slug, provider_name, commission_basis_points, modality,
         test, status, endpoint_url, sealed, upstream_model, context_length, max_output_tokens,
         supported_parameters, input_modalities, cut_stream_billing, region, country, quantisation,
@@ -208,6 +210,7 @@ def _read(row: tuple, known: Mapping[str, str], credentials: dict[str, str]) -> 
         slug=slug,
         model_handle=model_handle,
         model_name=model_name,
+        tokenizer=tokenizer,
         provider_pk=provider_pk,
         provider_public_id=provider_public_id,
         provider_slug=provider_slug,

@@ -30,6 +30,7 @@ from marketplace.metering.selectors.forecast import (
     get_burn_rate,
     get_run_out,
 )
+from marketplace.metering.selectors.recounts import CountRecord, get_count_records
 from marketplace.metering.selectors.usage import (
     GroupBy,
     Spend,
@@ -44,6 +45,7 @@ from marketplace.metering.selectors.usage import (
 __all__ = [
     "BurnRate",
     "CostLine",
+    "CountRecord",
     "EarningsReport",
     "FilterChoices",
     "GroupBy",
@@ -56,6 +58,7 @@ __all__ = [
     "describe_opened",
     "get_burn_rate",
     "get_call",
+    "get_count_records",
     "get_filter_choices",
     "get_first_call",
     "get_last_roll_up",

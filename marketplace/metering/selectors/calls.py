@@ -77,7 +77,7 @@ def get_call(organisation: Organisation, public_id: str) -> Call:
     """One call with what its receipt needs. Raises NotFound when it is not this organisation's."""
     call = (
         Call.objects.of(organisation)
-        .select_related(*_RELATED, "price_version")
+        .select_related(*_RELATED, "price_version", "recount")
         .filter(public_id=public_id)
         .first()
     )

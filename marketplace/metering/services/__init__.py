@@ -10,6 +10,7 @@ from marketplace.metering.commands import (
 from marketplace.metering.services.attempts import purse_of
 from marketplace.metering.services.closing import UsageNotPossible, close_calls
 from marketplace.metering.services.opening import extend_call, open_calls
+from marketplace.metering.services.recounting import record_recounts
 from marketplace.metering.services.repairs import write_missing_charge
 from marketplace.metering.services.rolling_up import roll_up_usage
 from marketplace.metering.services.sweeping import longest_call, sweep_open_calls
@@ -26,6 +27,7 @@ __all__ = [
     "longest_call",
     "open_calls",
     "purse_of",
+    "record_recounts",
     "roll_up_usage",
     "sweep_open_calls",
     "write_missing_charge",

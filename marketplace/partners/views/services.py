@@ -100,6 +100,7 @@ def service(request: ProviderRequest, provider: str, service: str) -> HttpRespon
         "waiting_fields": listing_words.field_labels(waiting.changed_fields) if waiting else "",
         "reviews": reviews,
         "figures": metering.get_service_figures([found.pk], now=now)[found.pk],
+        "counts": metering.get_count_records([found.pk], now=now)[found.pk],
         "may_list": request.membership.includes(Role.OWNER),
     }
     return render_page(request, "partners/service.html", context)

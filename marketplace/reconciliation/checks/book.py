@@ -136,6 +136,28 @@ WHERE t.id > %s AND t.kind IN ('adjustment', 'payout')
   AND NOT {was_decided(_NUMBER, "'transaction:' || t.public_id")}
 """  # noqa: S608 (our own text)
 
+# A call's charge goes back, in part or whole, because it was counted again and found too high (the
+# recount names this very transaction and what the tenant got), or because a person decided so.
+_REVERSALS_WITHOUT_CAUSE = f"""
+SELECT 'transaction:' || t.public_id AS subject, given.amount AS at_stake, given.wallet_id,
+       t.kind, t.reference, t.idempotency_key AS key, given.returned,
+       k.returned_millitokens AS recount
+FROM ledger_transaction t
+JOIN ledger_transaction o ON o.id = t.reverses_id AND o.kind = 'capture'
+JOIN (SELECT e.transaction_id, SUM(e.amount_millitokens) AS amount, MIN(e.wallet_id) AS wallet_id,
+             SUM(CASE WHEN e.wallet_id IS NULL THEN 0 ELSE e.amount_millitokens END) AS returned
+      FROM ledger_entry e WHERE e.transaction_id > %s GROUP BY e.transaction_id) AS given
+  ON given.transaction_id = t.id
+LEFT JOIN metering_recount k ON k.correction_id = t.id
+LEFT JOIN metering_call c ON c.id = k.call_id AND c.hold_id = o.hold_id
+WHERE t.id > %s AND t.kind = 'reversal'
+  AND (c.id IS NULL OR k.returned_millitokens <> given.returned
+       OR given.amount <> given.returned OR t.idempotency_key <> 'recount:' || c.public_id)
+  AND NOT EXISTS (SELECT 1 FROM reconciliation_finding f
+                  WHERE t.reference = 'finding:' || f.public_id AND f.opened_at <= {{latest}})
+  AND NOT {was_decided(_NUMBER, "'transaction:' || t.public_id")}
+"""  # noqa: S608 (our own text)
+
 _LINES = """
 WITH counted AS (
     SELECT transaction_id, COUNT(*) AS entries, MIN(line) AS first_line, MAX(line) AS last_line,
@@ -187,9 +209,11 @@ def _examine_book(cursor: CursorWrapper, scope: Scope) -> Examined:
     floor = scope.after("ledger_transaction")
     latest = later_by_any_clock(cursor.db.vendor, "t.recorded_at")
     without_cause = _WITHOUT_CAUSE.replace("{latest}", latest)
+    reversals = _REVERSALS_WITHOUT_CAUSE.replace("{latest}", latest)
     differences = [
         *find_differences(cursor, _ODD_ENTRIES, [floor]),
         *find_differences(cursor, without_cause, [floor], action=Action.FINDING),
+        *find_differences(cursor, reversals, [floor, floor], action=Action.FINDING),
         *find_differences(cursor, _LINES, [floor, floor, scope.now + CLOCKS_DIFFER]),
         *find_differences(cursor, _REVERSALS, [floor, floor]),
     ]

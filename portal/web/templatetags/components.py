@@ -22,12 +22,12 @@ register.tag("card", template_nodes.card)
 # How a state is coloured; the word beside it says the same.
 STATUS_LEVELS = {
     "ok": "live active paid done succeeded approved accepted verified completed resolved ok "
-    "granted available sent issued",
+    "granted available sent issued agrees",
     "warn": "paused pending processing in_review draft suspended rotating open unverified "
-    "invited partially_reversed delayed degraded received requested red_letter_due",
-    "bad": "failed revoked declined rejected overdue error down reversed cancelled",
+    "invited partially_reversed delayed degraded received requested red_letter_due review",
+    "bad": "failed revoked declined rejected overdue error down reversed cancelled disputed",
     "muted": "retired expired archived closed removed ignored released not_connected sample "
-    "withdrawn",
+    "withdrawn uncountable",
 }
 _LEVEL_OF = {word: level for level, words in STATUS_LEVELS.items() for word in words.split()}
 _LEVEL_ICONS = {

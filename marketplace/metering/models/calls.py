@@ -55,6 +55,7 @@ class UsageDoubt(models.TextChoices):
         _("The provider reported more than the request allows"),
     )
     ESTIMATED = "estimated", _("The stream was cut and the provider reported no usage")
+    DISPUTED = "disputed", _("The market counted fewer tokens than the provider")
 
 
 COSTING_STATUSES = (CallStatus.SUCCEEDED, CallStatus.CLIENT_DISCONNECTED)

@@ -1,0 +1,43 @@
+"""The tables of metering: calls with their usage and totals, and how their counts were checked."""
+
+from marketplace.metering.models.calls import (
+    COSTING_STATUSES,
+    TROUBLED_STATUSES,
+    Call,
+    CallQuerySet,
+    CallStatus,
+    RollUp,
+    Surface,
+    UsageCharge,
+    UsageDoubt,
+    UsageEvent,
+    UsageSource,
+    UsageTotal,
+)
+from marketplace.metering.models.recounts import (
+    Calibration,
+    Recount,
+    RecountReason,
+    RecountTally,
+    Verdict,
+)
+
+__all__ = [
+    "COSTING_STATUSES",
+    "TROUBLED_STATUSES",
+    "Calibration",
+    "Call",
+    "CallQuerySet",
+    "CallStatus",
+    "Recount",
+    "RecountReason",
+    "RecountTally",
+    "RollUp",
+    "Surface",
+    "UsageCharge",
+    "UsageDoubt",
+    "UsageEvent",
+    "UsageSource",
+    "UsageTotal",
+    "Verdict",
+]
