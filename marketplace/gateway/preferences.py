@@ -15,6 +15,7 @@ from marketplace.gateway.errors import refuse_value
 MOST_MODELS = 8
 MOST_NAMES = 100
 _LONGEST_NAME = 200
+_LONGEST_NUMBER = 40
 _HIGHEST_PRICE = Decimal(10) ** 9
 _MILLITOKENS = 1000
 _MILLION = 1_000_000
@@ -228,9 +229,10 @@ def _read_max_price(given: Mapping[str, Any]) -> dict[str, Decimal]:
 def _read_price(param: str, value: object) -> Decimal:
     """A number or a decimal text; never through binary fractions."""
     price = Decimal("NaN")
-    if isinstance(value, int | float | str) and not isinstance(value, bool):
+    text = str(value) if isinstance(value, int | float | str) else ""
+    if not isinstance(value, bool) and len(text) <= _LONGEST_NUMBER:
         with suppress(InvalidOperation):
-            price = Decimal(str(value)[:40])
+            price = Decimal(text)
     if not price.is_finite() or not 0 <= price <= _HIGHEST_PRICE:
         raise refuse_value(
             param, _("%(name)s must be a price in the tariff currency, such as 0.8."), name=param

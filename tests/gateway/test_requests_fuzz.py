@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from marketplace.gateway.completions import parse_completions
 from marketplace.gateway.errors import GatewayRefusal
 from marketplace.gateway.parameters import find_unsupported
+from marketplace.gateway.preferences import read_routing
 from marketplace.gateway.requests import parse_chat
 from marketplace.gateway.responses.request import parse_responses
 from marketplace.gateway.wishes import read_wishes
@@ -23,7 +24,8 @@ WORDS = st.sampled_from(
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-1, 3) | WORDS | st.just("")
 NAMES = st.sampled_from(
     "type role content text image_url input_audio file_id call_id name arguments output tools mode "
-    "format effort max_cost drop_unsupported url".split()
+    "format effort max_cost drop_unsupported url order only ignore sort max_price zdr "
+    "quantizations completion by".split()
 )
 VALUES: Any = st.recursive(
     SCALARS,
@@ -33,7 +35,7 @@ VALUES: Any = st.recursive(
 FIELDS = st.sampled_from(
     "input instructions tools tool_choice text reasoning include top_logprobs max_output_tokens "
     "stream stream_options store metadata prompt echo n max_tokens messages response_format stop "
-    "tokenworks seed temperature".split()
+    "tokenworks seed temperature provider models".split()
 )
 PLAIN: Any = SimpleNamespace(supported_parameters=("temperature",))
 GOOD = {"model": "m", "input": "x", "prompt": "x", "messages": [{"role": "user", "content": "x"}]}
@@ -50,6 +52,7 @@ def test_every_body_is_read_or_refused(parse: Any, fields: dict[str, Any]) -> No
     try:
         request = parse(body, body_bytes=len(orjson.dumps(body)))
         read_wishes(body, {})
+        assert len(read_routing(body).models) <= 8
         find_unsupported(PLAIN, request)
     except GatewayRefusal as error:
         refusal = error
