@@ -145,8 +145,8 @@ class ServiceAdmin(admin.ModelAdmin):
     readonly_fields = (
         "public_id", "handle", "provider", "model", "status", "test", "region", "country",
         "quantisation", "context_length", "max_output_tokens", "supported_parameters",
-        "cut_stream_billing", "retains_prompts_days", "trains_on_data", "is_sample",
-        "created_at", "went_live_at",
+        "cut_stream_billing", "requests_per_minute", "tokens_per_minute", "retains_prompts_days",
+        "trains_on_data", "is_sample", "created_at", "went_live_at",
     )  # fmt: skip
     fields = ("endpoint_url", "upstream_model", "new_credential", *readonly_fields)
 

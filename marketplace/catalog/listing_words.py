@@ -22,6 +22,8 @@ FIELDS = {
     "max_output_tokens": _("Longest answer"),
     "supported_parameters": _("Supported parameters"),
     "cut_stream_billing": _("Billed when a client leaves in the middle of an answer"),
+    "requests_per_minute": _("Requests per minute"),
+    "tokens_per_minute": _("Model tokens per minute"),
     "retains_prompts_days": _("Days that prompts are kept"),
     "trains_on_data": _("Prompts are used for training"),
     "summary_en": _("Summary in English"),

@@ -60,8 +60,8 @@ class RateLimits:
         """Of the service's own limits, from a thread of the database; or how many ms to wait."""
         limits = _limits(
             f"service:{service.public_id}",
-            settings.GATEWAY_SERVICE_REQUESTS_PER_MINUTE,
-            settings.GATEWAY_SERVICE_TOKENS_PER_MINUTE,
+            service.requests_per_minute or settings.GATEWAY_SERVICE_REQUESTS_PER_MINUTE,
+            service.tokens_per_minute or settings.GATEWAY_SERVICE_TOKENS_PER_MINUTE,
         )
         if not limits:
             return Taken(Outcome(()))

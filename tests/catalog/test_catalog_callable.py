@@ -33,6 +33,7 @@ def test_a_service_is_told_with_all_that_a_call_needs(db):
         make_model(),
         upstream_model="qwen3",
         max_output_tokens=2048,
+        requests_per_minute=60,
         retains_prompts_days=3,
         supported_parameters=["temperature"],
     )
@@ -44,6 +45,7 @@ def test_a_service_is_told_with_all_that_a_call_needs(db):
     assert (found.upstream_model, found.max_output_tokens) == ("qwen3", 2048)
     assert found.supported_parameters == ("temperature",)
     assert found.retains_prompts_days == 3
+    assert (found.requests_per_minute, found.tokens_per_minute) == (60, None)
     assert found.is_connected
     assert not found.is_sample
     assert found.price == service.price_versions.get().snapshot

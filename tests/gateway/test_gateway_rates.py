@@ -11,6 +11,7 @@ from openai import RateLimitError
 from accounts import services as accounts
 from accounts.models import Organisation
 from accounts.services import KeyAccess
+from marketplace.catalog import services as catalog
 from marketplace.ledger.models import Hold
 from marketplace.metering.models import Call
 from portal.kernel.clock import utc_now
@@ -137,8 +138,15 @@ def test_a_key_without_a_limit_has_the_sites(market: Market, settings: LazySetti
     assert market.post(CHAT_PATH, GOOD, secret=limited(market, requests_per_minute=2))[0] == 200
 
 
-def test_a_full_service_makes_way_for_another(market: Market, settings: LazySettings) -> None:
-    settings.GATEWAY_SERVICE_REQUESTS_PER_MINUTE = 1
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_full_service_makes_way_for_another(
+    market: Market, settings: LazySettings, declared: bool
+) -> None:
+    settings.GATEWAY_SERVICE_REQUESTS_PER_MINUTE = 7 if declared else 1
+    limits = {"requests_per_minute": 1} if declared else {}
+    catalog.update_service(
+        service=market.chat, changes=limits, submitted_by_label="provider", now=utc_now()
+    )
     dearer = make_live_service(
         make_provider("Elbe"),
         market.chat.model,
@@ -148,6 +156,7 @@ def test_a_full_service_makes_way_for_another(market: Market, settings: LazySett
             "cached_input_millitokens": 900,
             "output_millitokens": 900,
         },
+        **limits,
     )
     answers = [market.post(CHAT_PATH, GOOD) for _turn in range(3)]
     assert [answer[0] for answer in answers] == [200, 200, 429]

@@ -146,7 +146,7 @@ def test_a_tenants_key_and_a_key_without_a_profile_do_not_open_it(
 def test_a_live_services_reviewed_terms_wait_and_free_ones_do_not(
     rhine_service: Service, rhine_api: ApiClient
 ) -> None:
-    change = {"retains_prompts_days": 30, "summary_en": "Faster now."}
+    change = {"retains_prompts_days": 30, "summary_en": "Faster now.", "tokens_per_minute": 9000}
 
     changed = rhine_api.send("patch", at(rhine_service), change)
 
@@ -154,6 +154,7 @@ def test_a_live_services_reviewed_terms_wait_and_free_ones_do_not(
     assert changed.json()["status"] == "live"
     assert changed.json()["retains_prompts_days"] == 0
     assert changed.json()["summary_en"] == "Faster now."
+    assert changed.json()["tokens_per_minute"] == 9000
     assert changed.json()["review"]["changed_fields"] == ["retains_prompts_days"]
     again = rhine_api.send("patch", at(rhine_service), {"region": "eu-west"})
     assert (again.status_code, again.json()["code"]) == (409, "under_review")

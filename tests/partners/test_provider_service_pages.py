@@ -50,6 +50,8 @@ def test_a_service_is_drafted_priced_submitted_and_shown(
         ({"context_length": "99999999"}, "context_length"),
         ({"max_output_tokens": "0"}, "max_output_tokens"),
         ({"retains_prompts_days": "-1"}, "retains_prompts_days"),
+        ({"requests_per_minute": "0"}, "requests_per_minute"),
+        ({"tokens_per_minute": "many"}, "tokens_per_minute"),
     ],
 )
 def test_a_wrong_field_is_named_and_the_input_kept(
@@ -136,12 +138,14 @@ def test_changing_a_live_service_waits_and_says_so(
     assert "sk-upstream" not in shown
 
     form = FORM | {"endpoint_url": rhine_service.endpoint_url, "credential": ""}
-    saved = rosa.post(address, form | {"retains_prompts_days": "30"}, follow=True)
+    change = {"retains_prompts_days": "30", "requests_per_minute": "600"}
+    saved = rosa.post(address, form | change, follow=True)
 
     assert "A change is being reviewed" in saved.content.decode()
     rhine_service.refresh_from_db()
     assert rhine_service.retains_prompts_days == 0
     assert rhine_service.summary_en == "Fast <b>and</b> near."
+    assert rhine_service.requests_per_minute == 600
     assert rhine_service.credential == "sk-upstream"
 
 

@@ -5,6 +5,7 @@ from marketplace.catalog.models.prices import PriceVersion, PriceVersionQuerySet
 from marketplace.catalog.models.providers import Provider
 from marketplace.catalog.models.reviews import ReviewDecision, ServiceReview
 from marketplace.catalog.models.services import (
+    MOST_PER_MINUTE,
     CutStreamBilling,
     Service,
     ServiceQuerySet,
@@ -17,6 +18,7 @@ IMMUTABLE_TABLES: tuple[str, ...] = ("catalog_priceversion",)
 
 __all__ = [
     "IMMUTABLE_TABLES",
+    "MOST_PER_MINUTE",
     "AIModel",
     "CutStreamBilling",
     "Modality",

@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext, pgettext_lazy
@@ -14,6 +15,9 @@ from marketplace.catalog.models.texts import in_reader_language
 from portal.kernel.clock import utc_now
 from portal.kernel.encryption import EncryptedTextField
 from portal.kernel.public_ids import PublicIdField
+
+# More than any service does; a mistyped number is more likely.
+MOST_PER_MINUTE = 1_000_000_000
 
 
 class ServiceStatus(models.TextChoices):
@@ -71,6 +75,13 @@ class Service(models.Model):
     cut_stream_billing = models.CharField(
         max_length=10, choices=CutStreamBilling, default=CutStreamBilling.DELIVERED
     )
+    # What it takes per minute from all callers together; null: it does not say.
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(MOST_PER_MINUTE)]
+    )
+    tokens_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(MOST_PER_MINUTE)]
+    )
     retains_prompts_days = models.PositiveIntegerField(default=0)
     trains_on_data = models.BooleanField(default=False)
     summary_en = models.TextField(blank=True)
@@ -88,7 +99,15 @@ class Service(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(status__in=ServiceStatus.values), name="service_status_known"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(requests_per_minute__isnull=True) | Q(requests_per_minute__gt=0),
+                name="service_requests_limit_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(tokens_per_minute__isnull=True) | Q(tokens_per_minute__gt=0),
+                name="service_tokens_limit_positive",
+            ),
         ]
 
     def __str__(self) -> str:

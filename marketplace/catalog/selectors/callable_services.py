@@ -58,6 +58,9 @@ class CallableService:
     country: str
     quantisation: str
     licence_spdx: str
+    # Per minute, from all callers together; None where the listing does not say.
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
     retains_prompts_days: int
     trains_on_data: bool
     is_connected: bool
@@ -155,9 +158,10 @@ _COLUMNS = (
     "service__context_length", "service__max_output_tokens", "service__supported_parameters",
     "service__model__input_modalities",
     "service__cut_stream_billing", "service__region", "service__country",
-    "service__quantisation", "service__model__licence_spdx", "service__retains_prompts_days",
-    "service__trains_on_data", "service__is_sample", "id", "public_id", "input_millitokens",
-    "cached_input_millitokens", "output_millitokens", "request_millitokens",
+    "service__quantisation", "service__model__licence_spdx", "service__requests_per_minute",
+    "service__tokens_per_minute", "service__retains_prompts_days", "service__trains_on_data",
+    "service__is_sample", "id", "public_id", "input_millitokens", "cached_input_millitokens",
+    "output_millitokens", "request_millitokens",
 )  # fmt: skip
 
 
@@ -190,9 +194,9 @@ def _read(row: tuple, known: Mapping[str, str], credentials: dict[str, str]) -> 
         provider_public_id, provider_slug, provider_name, commission_basis_points, modality,
         test, status, endpoint_url, sealed, upstream_model, context_length, max_output_tokens,
         supported_parameters, input_modalities, cut_stream_billing, region, country, quantisation,
-        licence_spdx, retains_prompts_days, trains_on_data, is_sample, price_pk, price_public_id,
-        input_price,
-        cached_price, output_price, request_price,
+        licence_spdx, requests_per_minute, tokens_per_minute, retains_prompts_days,
+        trains_on_data, is_sample, price_pk, price_public_id, input_price, cached_price,
+        output_price, request_price,
     ) = row  # fmt: skip
     credential = ""
     if sealed:
@@ -231,6 +235,8 @@ def _read(row: tuple, known: Mapping[str, str], credentials: dict[str, str]) -> 
         country=country,
         quantisation=quantisation,
         licence_spdx=licence_spdx,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
         retains_prompts_days=retains_prompts_days,
         trains_on_data=trains_on_data,
         is_connected=bool(endpoint_url),

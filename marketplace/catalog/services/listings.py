@@ -38,7 +38,12 @@ from marketplace.catalog.services.search_index import refresh_search_text
 from marketplace.catalog.services.snapshots import lock_service, snapshot_of
 from portal.kernel.errors import Conflict
 
-FREE_FIELDS = frozenset({"summary_en", "summary_zh", "supported_parameters", "max_output_tokens"})
+FREE_FIELDS = frozenset(
+    {
+        "summary_en", "summary_zh", "supported_parameters", "max_output_tokens",
+        "requests_per_minute", "tokens_per_minute",
+    }
+)  # fmt: skip
 REVIEWED_FIELDS = frozenset(
     {
         "endpoint_url", "credential", "upstream_model", "region", "country", "quantisation",
@@ -67,6 +72,8 @@ def create_service(
     upstream_model: str = "",
     supported_parameters: Sequence[str] = (),
     cut_stream_billing: str = CutStreamBilling.DELIVERED,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
     retains_prompts_days: int = 0,
     trains_on_data: bool = False,
     summary_en: str = "",
@@ -95,6 +102,8 @@ def create_service(
         upstream_model=upstream_model,
         supported_parameters=list(supported_parameters),
         cut_stream_billing=cut_stream_billing,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
         retains_prompts_days=retains_prompts_days,
         trains_on_data=trains_on_data,
         summary_en=summary_en,

@@ -19,6 +19,8 @@ LISTING = {
     "has_credential": True,
     "supported_parameters": ["temperature", "top_p", "tools"],
     "cut_stream_billing": "delivered",
+    "requests_per_minute": 600,
+    "tokens_per_minute": None,
     "retains_prompts_days": 0,
     "trains_on_data": False,
     "summary_en": "Qwen3 8B in Frankfurt, no prompt is kept.",

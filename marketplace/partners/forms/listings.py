@@ -9,7 +9,13 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from marketplace.catalog.models import AIModel, CutStreamBilling, PriceVersion, Service
+from marketplace.catalog.models import (
+    MOST_PER_MINUTE,
+    AIModel,
+    CutStreamBilling,
+    PriceVersion,
+    Service,
+)
 from marketplace.catalog.vocabulary import QUANTISATIONS, REGIONS, Term
 
 PRICE_MEMBERS = ("input", "cached_input", "output", "request")
@@ -90,6 +96,20 @@ class ListingForm(forms.Form):
         label=_("When a client leaves in the middle of a stream, you bill"),
         choices=CutStreamBilling.choices,
         initial=CutStreamBilling.DELIVERED,
+    )
+    requests_per_minute = forms.IntegerField(
+        label=_("Requests per minute"),
+        required=False,
+        min_value=1,
+        max_value=MOST_PER_MINUTE,
+        help_text=_("What it takes from all callers together. Empty: no limit."),
+    )
+    tokens_per_minute = forms.IntegerField(
+        label=_("Model tokens per minute"),
+        required=False,
+        min_value=1,
+        max_value=MOST_PER_MINUTE,
+        help_text=_("Beyond it calls go to other services of the model. Empty: no limit."),
     )
     retains_prompts_days = forms.IntegerField(
         label=_("Days that you keep prompts"), min_value=0, max_value=3650, initial=0

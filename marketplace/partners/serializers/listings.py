@@ -6,7 +6,13 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from marketplace.catalog.models import CutStreamBilling, PriceVersion, Service, ServiceStatus
+from marketplace.catalog.models import (
+    MOST_PER_MINUTE,
+    CutStreamBilling,
+    PriceVersion,
+    Service,
+    ServiceStatus,
+)
 from marketplace.catalog.vocabulary import QUANTISATIONS, REGIONS
 from portal.kernel.clock import utc_now
 from portal.kernel.rest import (
@@ -82,6 +88,8 @@ class ListingSerializer(serializers.Serializer):
     has_credential = serializers.SerializerMethodField()
     supported_parameters = serializers.ListField(child=serializers.CharField())
     cut_stream_billing = serializers.ChoiceField(choices=CutStreamBilling.values)
+    requests_per_minute = serializers.IntegerField(allow_null=True)
+    tokens_per_minute = serializers.IntegerField(allow_null=True)
     retains_prompts_days = serializers.IntegerField()
     trains_on_data = serializers.BooleanField()
     summary_en = serializers.CharField()
@@ -138,6 +146,16 @@ class ListingTermsSerializer(StrictSerializer):
         choices=CutStreamBilling.values,
         default=CutStreamBilling.DELIVERED.value,
         help_text="What you bill when a client leaves in the middle of a stream.",
+    )
+    requests_per_minute = CountField(
+        min_value=1,
+        max_value=MOST_PER_MINUTE,
+        allow_null=True,
+        default=None,
+        help_text="What the service takes from all callers together; null for no limit.",
+    )
+    tokens_per_minute = CountField(
+        min_value=1, max_value=MOST_PER_MINUTE, allow_null=True, default=None
     )
     retains_prompts_days = CountField(max_value=3650, default=0)
     trains_on_data = BooleanField(default=False)
