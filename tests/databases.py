@@ -64,7 +64,10 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is about the other database: ``only_on("postgresql", why="…")``."""
+    """Leave out what is about the other database: ``only_on("postgresql", why="…")``.
+
+    What uses none, nor says where it belongs, is tried once, beside SQLite.
+    """
     here = "postgresql" if SERVER_VARIABLE in os.environ else "sqlite"
     elsewhere = [item for item in items if _home(item) not in ("", here)]
     if elsewhere:
@@ -75,11 +78,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _home(item: pytest.Item) -> str:
     marker = item.get_closest_marker("only_on")
     if marker is None:
-        return ""
+        return "" if _uses_database(item) else "sqlite"
     [database], why = marker.args, marker.kwargs["why"]
     if database not in ("sqlite", "postgresql") or not why:
         raise pytest.UsageError(f"{item.nodeid}: only_on names a database and says why")
     return str(database)
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    fixtures = {"db", "committed_db"} & set(getattr(item, "fixturenames", ()))
+    return bool(fixtures) or item.get_closest_marker("django_db") is not None
 
 
 @pytest.hookimpl(trylast=True)
