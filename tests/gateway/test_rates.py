@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from django.conf import LazySettings
 
 from accounts.models import Organisation
 from accounts.services import KeyAccess
-from marketplace.gateway import rates
+from marketplace.gateway import rates, shared_rates
 from marketplace.gateway.rate_limits import write_duration
 from marketplace.gateway.rates import Demand, Limit, LocalRates, Outcome
 from marketplace.gateway.shared_rates import SharedRates
@@ -157,6 +158,30 @@ def test_an_outage_of_redis_stops_nobody(clock: Clock) -> None:
         await shared.put_right(outcomes[0].readings[0], 0)
         assert shared.take_from_thread([Demand(limit, 1)]).refused is None
         await shared.close()
+
+    asyncio.run(call())
+
+
+def test_limits_are_shared_again_after_an_outage(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def call() -> None:
+        monkeypatch.setattr(shared_rates, "_PAUSE_SECONDS", 0.0)
+        shared = SharedRates(redis_url, own_share=LocalRates())
+        demand = Demand(Limit("key:back", "tokens", 10), 7)
+        first = await shared.take([demand])
+        with monkeypatch.context() as away:
+            away.setattr(shared, "_script", fail)
+            meanwhile = await shared.take([demand])
+            await shared.put_right(first.readings[0], 1)  # cannot be told, so the estimate stands
+        assert [first.readings[0].shared, meanwhile.readings[0].shared] == [True, False]
+        assert meanwhile.refused is None
+        assert (await shared.take([demand])).refused == demand.limit
+        await shared.put_right(meanwhile.readings[0], 0)
+        await shared.close()
+
+    async def fail(*_arguments: Any) -> None:
+        raise redis.ConnectionError
 
     asyncio.run(call())
 
