@@ -31,7 +31,10 @@ async def complete(
 async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: Share) -> None:
     """One service's answer, charged and sent. Whoever leaves before it is there pays nothing."""
     voice = voice_of(call.request)
-    patience = Patience(gateway.upstream.limits.total_seconds)
+    seconds = gateway.upstream.limits.bound_whole_answer(
+        prompt_tokens=call.opened.prompt_tokens, completion_tokens=call.most_tokens
+    )
+    patience = Patience(seconds)
     recount = gateway.recounter.begin(call)
     async with CallClosing(gateway, call) as closing:
         exchange.on_gone = patience.give_up

@@ -116,8 +116,9 @@ class UpstreamClient:
     ) -> dict[str, Any]:
         """The whole answer as a JSON object. Raises UpstreamFailure or UpstreamCutShort.
 
-        The only limit of time is the call's own: a provider sends its first byte when all of the
-        answer is there. ``on_bytes`` is told how many arrive, and may raise to stop them.
+        The only limit of time is the call's own (``Limits.bound_whole_answer``): a provider sends
+        its first byte when all of the answer is there. ``on_bytes`` is told how many arrive, and
+        may raise to stop them.
         """
         async with (
             _translated_errors(),

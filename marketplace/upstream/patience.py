@@ -9,6 +9,10 @@ from django.conf import settings
 
 from marketplace.upstream.failures import UpstreamCutShort, UpstreamOverran, UpstreamTimedOut
 
+# Tokens per second. Bounds of prompts are by bytes: about four times the tokens that they have.
+SLOWEST_READING = 500
+SLOWEST_WRITING = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -31,6 +35,17 @@ class Limits:
             drain_seconds=settings.UPSTREAM_DRAIN_SECONDS,
             max_answer_bytes=settings.UPSTREAM_MAX_ANSWER_BYTES,
         )
+
+    def bound_whole_answer(self, *, prompt_tokens: int, completion_tokens: int) -> float:
+        """Seconds in which the slowest useful provider has answered in full, at these bounds of
+        model tokens: a whole answer gives no sign of life before, and somebody else may be asked.
+        """
+        seconds = (
+            self.first_byte_seconds
+            + prompt_tokens / SLOWEST_READING
+            + completion_tokens / SLOWEST_WRITING
+        )
+        return min(seconds, self.total_seconds)
 
 
 class Patience:
