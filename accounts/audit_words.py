@@ -15,7 +15,7 @@ from portal.kernel import quantities
 AREA_PREFIXES = {
     "keys": ("api_key.",),
     "team": ("member.", "invitation."),
-    "organisation": ("organisation.", "trial."),
+    "organisation": ("organisation.", "trial.", "budget."),
     "orders": (
         "order.",
         "refund.",
@@ -55,6 +55,9 @@ ACTIONS = {
     "organisation.created": _("Organisation created"),
     "organisation.verified": _("Organisation verified"),
     "organisation.changed": _("Settings changed"),
+    "budget.created": _("Budget made"),
+    "budget.changed": _("Budget changed"),
+    "budget.archived": _("Budget archived"),
     "trial.granted": _("Trial tokens granted"),
     "order.started": _("Order started"),
     "voucher.redeemed": _("Voucher redeemed"),
@@ -126,6 +129,8 @@ FIELDS = {
     "scopes": _("rights"),
     "cap_millitokens": _("cap, in tokens"),
     "cap_period": _("cap counts"),
+    "max_millitokens": _("at most, in tokens"),
+    "alert_percentages": _("told at, in percent"),
     "expires_at": _("expires"),
     "allowed_services": _("allowed services"),
     "requests_per_minute": _("requests per minute"),

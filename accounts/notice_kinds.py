@@ -2,7 +2,8 @@
 
 What announces that calls stop, that tokens expire or that money was taken without a click stays
 in the portal of owners and billing: nobody's choice of years ago may make it silent. A payment
-that the market made by itself also goes out by mail, since nobody is looking then.
+that the market made by itself also goes out by mail, since nobody is looking then. A budget that is
+reached stops calls too, so it stays for whoever it stops.
 """
 
 from collections.abc import Mapping
@@ -35,6 +36,8 @@ RULES: Mapping[NoticeKind, KindRule] = {
     NoticeKind.BALANCE_LOW: KindRule(Role.BILLING, _BOTH, _PORTAL),
     NoticeKind.DAYS_LEFT: KindRule(Role.BILLING, _BOTH, _NONE),
     NoticeKind.LOT_EXPIRES: KindRule(Role.BILLING, _BOTH, _PORTAL),
+    NoticeKind.BUDGET_REACHED: KindRule(Role.BILLING, _BOTH, _PORTAL),
+    NoticeKind.OWN_BUDGET_REACHED: KindRule(Role.MEMBER, _BOTH, _PORTAL),
     NoticeKind.TOP_UP_PAID: KindRule(Role.BILLING, _BOTH, _BOTH),
     NoticeKind.TOP_UP_FAILED: KindRule(Role.BILLING, _BOTH, _PORTAL),
     # The invoice is a mail already.

@@ -5,6 +5,9 @@ Params by kind (amounts are integers: millitokens, or minor units of ``currency`
 - ``balance_low``: ``left_millitokens``, ``mark_millitokens``
 - ``days_left``: ``days``, ``left_millitokens``
 - ``lot_expires``: ``left_millitokens``, ``expires_at`` (ISO 8601)
+- ``budget_reached``, ``own_budget_reached``: ``percent``, ``period``, ``spent_millitokens``,
+  ``max_millitokens``, ``person`` (empty: the whole organisation's), ``ends_at`` (ISO 8601, null for
+  a budget in total)
 - ``order_paid``: ``order``, ``pack``, ``millitokens``, ``amount_minor``, ``currency``
 - ``order_failed``: ``order``, ``pack``, ``amount_minor``, ``currency``
 - ``top_up_paid``: ``order``, ``millitokens``, ``amount_minor``, ``currency``
@@ -28,7 +31,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import get_language, gettext, ngettext
 
-from accounts.models import Notice, NoticeKind
+from accounts.models import CapPeriod, Notice, NoticeKind
 from portal.kernel import quantities
 
 
@@ -106,6 +109,54 @@ def _lot_expires(notice: Notice) -> NoticeWords:
         % figures,
         _url(notice, "web:wallet"),
     )
+
+
+def _budget_reached(notice: Notice) -> NoticeWords:
+    figures = {
+        "percent": notice.params["percent"],
+        "whose": notice.params["person"] or gettext("Whole organisation"),
+        "period": CapPeriod(notice.params["period"]).label,
+    }
+    if notice.params["percent"] >= 100:
+        title = gettext("A budget stops calls: %(whose)s, %(period)s") % figures
+    else:
+        title = gettext("%(percent)s%% of a budget is used: %(whose)s, %(period)s") % figures
+    return NoticeWords(title, _budget_text(notice), _url(notice, "metering:budgets"))
+
+
+def _own_budget_reached(notice: Notice) -> NoticeWords:
+    figures = {
+        "percent": notice.params["percent"],
+        "period": CapPeriod(notice.params["period"]).label,
+    }
+    if notice.params["percent"] >= 100:
+        title = gettext("Your budget (%(period)s) stops calls") % figures
+    else:
+        title = gettext("%(percent)s%% of your budget (%(period)s) is used") % figures
+    return NoticeWords(title, _budget_text(notice), _url(notice, "metering:budgets"))
+
+
+def _budget_text(notice: Notice) -> str:
+    figures = {
+        "spent": _tokens(notice, "spent_millitokens"),
+        "most": _tokens(notice, "max_millitokens"),
+    }
+    if notice.params["percent"] >= 100:
+        text = gettext(
+            "%(spent)s of %(most)s tokens are spent. Calls that could exceed the rest are refused;"
+            " nothing is charged then."
+        )
+    else:
+        text = gettext(
+            "%(spent)s of %(most)s tokens are spent. When none are left, calls are refused;"
+            " nothing is charged then."
+        )
+    if ends_at := notice.params["ends_at"]:
+        zone = ZoneInfo(notice.organisation.timezone)
+        moment = quantities.format_time(datetime.fromisoformat(ends_at), zone)
+        figures |= {"what": text % figures, "moment": moment}
+        return gettext("%(what)s It starts anew at %(moment)s.") % figures
+    return text % figures
 
 
 def _top_up_paid(notice: Notice) -> NoticeWords:
@@ -264,6 +315,8 @@ _WORDS: dict[NoticeKind, Callable[[Notice], NoticeWords]] = {
     NoticeKind.BALANCE_LOW: _balance_low,
     NoticeKind.DAYS_LEFT: _days_left,
     NoticeKind.LOT_EXPIRES: _lot_expires,
+    NoticeKind.BUDGET_REACHED: _budget_reached,
+    NoticeKind.OWN_BUDGET_REACHED: _own_budget_reached,
     NoticeKind.TOP_UP_PAID: _top_up_paid,
     NoticeKind.TOP_UP_FAILED: _top_up_failed,
     NoticeKind.ORDER_PAID: _order_paid,

@@ -15,6 +15,8 @@ class NoticeKind(models.TextChoices):
     BALANCE_LOW = "balance_low", _("Few tokens left")
     DAYS_LEFT = "days_left", _("Tokens soon used up")
     LOT_EXPIRES = "lot_expires", _("Tokens expire soon")
+    BUDGET_REACHED = "budget_reached", _("Budget nearly or wholly used")
+    OWN_BUDGET_REACHED = "own_budget_reached", _("Your own budget nearly or wholly used")
     TOP_UP_PAID = "top_up_paid", _("Automatic top-up")
     TOP_UP_FAILED = "top_up_failed", _("Automatic top-up failed")
     ORDER_PAID = "order_paid", _("Order paid")

@@ -16,11 +16,13 @@ from accounts.notice_kinds import Channels, resolve_channels
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """How one matter stands now. ``stage`` is the most urgent that it has reached (the lower the
-    worse), or None while it is neither reached nor over: then nothing changes."""
+    worse), or None while it is neither reached nor over: then nothing changes. ``person`` is whom
+    alone it concerns, if that is not everybody of the kind's roles."""
 
     subject: str
     stage: int | None
     params: Mapping[str, Any]
+    person: User | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,9 @@ def _tell_of_cause(
     cause.stage = standing.stage
     cause.save()
     subject = f"{cause.public_id}:{cause.stage}"
-    return _write(organisation, kind, subject, standing.params, cause=cause, now=now)
+    return _write(
+        organisation, kind, subject, standing.params, person=standing.person, cause=cause, now=now
+    )
 
 
 def _write(

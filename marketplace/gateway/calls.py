@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace.catalog.selectors import CallableService
 from marketplace.gateway.amounts import tokens_text
+from marketplace.gateway.budget_words import refuse_over_budget
 from marketplace.gateway.choosing import Choice, Opening, choose
 from marketplace.gateway.errors import GatewayRefusal
 from marketplace.gateway.parameters import list_dropped
@@ -28,13 +29,6 @@ from portal.kernel.clock import utc_now
 SHORT_OF_FUNDS = "credit_balance_exhausted"
 SHORT_OF_TIME = "time_limit"
 LIMITED_BY_MAX_COST = "max_cost"
-
-_CAPS = {
-    "day": _("This call could exceed this key's cap per day. Nothing was charged."),
-    "week": _("This call could exceed this key's cap per week. Nothing was charged."),
-    "month": _("This call could exceed this key's cap per month. Nothing was charged."),
-    "total": _("This call could exceed this key's cap in total. Nothing was charged."),
-}
 
 
 @dataclass(slots=True)
@@ -221,9 +215,7 @@ def _refuse_decline(
     result: metering.OpenResult, opening: Opening, choice: Choice
 ) -> GatewayRefusal:
     if result.decline_code == "limit_exceeded":
-        period = result.decline_subject.rpartition(":")[2]
-        message = _CAPS.get(period, _("This call could exceed a budget. Nothing was charged."))
-        return GatewayRefusal(402, "budget_exhausted", message)
+        return refuse_over_budget(result.decline_subject, opening.key, now=utc_now())
     if result.decline_code == "wallet_frozen":
         return GatewayRefusal(
             403,

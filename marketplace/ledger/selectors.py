@@ -108,6 +108,17 @@ def get_last_periods(subjects: Collection[str]) -> dict[str, datetime]:
     return dict(rows.annotate(last=Max("period_start")))
 
 
+def get_limit_counts(
+    names: Collection[tuple[str, datetime]],
+) -> dict[tuple[str, datetime], tuple[int, int]]:
+    """(held, spent) in millitokens by subject and period start; unused limits are missing."""
+    rows = Limit.objects.filter(
+        subject__in={subject for subject, _start in names},
+        period_start__in={start for _subject, start in names},
+    ).values_list("subject", "period_start", "held_millitokens", "spent_millitokens")
+    return {(subject, start): (held, spent) for subject, start, held, spent in rows}
+
+
 def list_wallets(*, owner_key: str, unit: str) -> QuerySet[Wallet]:
     """The general wallet first, then those of scopes."""
     return Wallet.objects.filter(owner_key=owner_key, unit=unit).order_by("scope")

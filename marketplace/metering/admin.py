@@ -3,6 +3,7 @@
 from django.contrib import admin
 
 from marketplace.metering.models import (
+    Budget,
     Calibration,
     Call,
     Recount,
@@ -30,6 +31,23 @@ class CallAdmin(ViewOnlyAdmin):
     search_fields = ("=public_id", "=request_id")
     ordering = ("-pk",)
     show_full_result_count = False
+
+
+@admin.register(Budget)
+class BudgetAdmin(ViewOnlyAdmin):
+    list_display = (
+        "public_id",
+        "organisation",
+        "member",
+        "unit",
+        "period",
+        "max_millitokens",
+        "archived_at",
+    )
+    list_filter = ("unit", "period")
+    list_select_related = ("organisation", "member")
+    search_fields = ("=public_id", "organisation__name")
+    ordering = ("-pk",)
 
 
 @admin.register(UsageEvent)

@@ -16,7 +16,8 @@ class OpenCall:
 
     With ``least_completion_tokens`` the answer may be held for fewer tokens, down to that many,
     when the wallet cannot pay for ``completion_tokens`` (say, because the caller named no
-    length). ``limits`` are caps beside the key's own. ``attempt``: which try of its request it is.
+    length). ``limits`` are caps beside the key's own and the budgets, which always count.
+    ``attempt``: which try of its request it is.
 
     With a ``call_id`` (a fresh public id of the caller's) the very same request, made again because
     its answer got lost, gives the same call again. With an ``idempotency_key``, any request under

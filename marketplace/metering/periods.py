@@ -5,13 +5,11 @@ quarter: they regroup exactly into anybody's days, also on the days when clocks 
 """
 
 from calendar import monthrange
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from accounts.models import CapPeriod
-from accounts.services import AuthenticatedKey
-from marketplace.ledger.services import LimitDemand
 
 QUARTER = timedelta(minutes=15)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -97,6 +95,20 @@ def bound_period(
     return start, start_of_period(period, zone, start + length + length / 2)
 
 
+def next_period(period: str, zone: ZoneInfo, start: datetime) -> datetime | None:
+    """When the period after the one that began at ``start`` begins; None after one in total."""
+    if period == CapPeriod.TOTAL:
+        return None
+    length = _length_of(period, start)
+    half = start + length / 2
+    begins = start_of_period(period, zone, half)
+    if begins < half:
+        begins = start_of_period(period, zone, half + length)
+    if start_of_period(period, zone, start) == start:
+        return begins
+    return max(begins, start + length)
+
+
 def _length_of(period: str, start: datetime) -> timedelta:
     """Of the day, week or month that began then in some zone."""
     if period == CapPeriod.MONTH:
@@ -104,32 +116,3 @@ def _length_of(period: str, start: datetime) -> timedelta:
         first = (start + timedelta(hours=14)).astimezone(UTC)
         return timedelta(days=monthrange(first.year, first.month)[1])
     return timedelta(days=7 if period == CapPeriod.WEEK else 1)
-
-
-def name_key_limits(keys: Iterable[AuthenticatedKey]) -> set[str]:
-    """Subjects of the caps of these keys."""
-    return {_subject_of(key) for key in keys if key.cap_millitokens is not None}
-
-
-def build_key_limits(
-    key: AuthenticatedKey, *, now: datetime, last_periods: Mapping[str, datetime]
-) -> tuple[LimitDemand, ...]:
-    """The key's cap as the ledger's limit of the running period; none without a cap.
-
-    ``last_periods`` are the latest ones that the ledger knows, by subject.
-    """
-    if key.cap_millitokens is None:
-        return ()
-    subject, zone = _subject_of(key), get_zone(key.organisation_timezone)
-    return (
-        LimitDemand(
-            subject=subject,
-            period_start=running_period(key.cap_period, zone, now, last=last_periods.get(subject)),
-            max_millitokens=key.cap_millitokens,
-        ),
-    )
-
-
-def _subject_of(key: AuthenticatedKey) -> str:
-    """``key:<id>:<period>``; the id stays the same when the key is rotated."""
-    return f"key:{key.cap_subject}:{key.cap_period}"

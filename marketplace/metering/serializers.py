@@ -1,4 +1,4 @@
-"""How calls and usage look in REST. Tokens of the wallet are decimal strings, counts integers."""
+"""Calls, usage and budgets in REST. Tokens of the wallet are decimal strings, counts integers."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.models import CapPeriod
 from marketplace.ledger.models import Unit
 from marketplace.metering import selectors
 from marketplace.metering.models import (
@@ -18,7 +19,7 @@ from marketplace.metering.models import (
     UsageSource,
     Verdict,
 )
-from portal.kernel.rest import DayField, TokensField
+from portal.kernel.rest import CountField, DayField, StrictSerializer, TextField, TokensField
 
 GROUPS = ("service", "provider", "key", "member", "status")
 MAX_DAYS = 366
@@ -180,3 +181,63 @@ class DailyUsageSerializer(serializers.Serializer):
     group_by = serializers.ChoiceField(choices=GROUPS)
     as_of = serializers.DateTimeField(help_text="When the totals were last brought up to date.")
     data = UsageDaySerializer(many=True)  # type: ignore[assignment]
+
+
+class BudgetSerializer(serializers.Serializer):
+    """A budget and how its running period stands."""
+
+    id = serializers.CharField(source="budget.public_id", help_text="`bdg_…`")
+    subject = serializers.SerializerMethodField(help_text="Whose calls count.")
+    member = serializers.CharField(
+        source="budget.member.public_id", default=None, allow_null=True, help_text="`usr_…`"
+    )
+    unit = serializers.ChoiceField(source="budget.unit", choices=Unit.values)
+    period = serializers.ChoiceField(source="budget.period", choices=CapPeriod.values)
+    max_tokens = TokensField(source="budget.max_millitokens")
+    alert_percentages = serializers.ListField(
+        source="budget.alert_percentages", child=serializers.IntegerField()
+    )
+    spent_tokens = TokensField(source="state.spent_millitokens")
+    held_tokens = TokensField(source="state.held_millitokens", help_text="By running calls.")
+    starts_at = serializers.DateTimeField(source="state.starts_at")
+    ends_at = serializers.DateTimeField(
+        source="state.ends_at", allow_null=True, help_text="When it starts anew; null: never."
+    )
+    created_at = serializers.DateTimeField(source="budget.created_at")
+    archived_at = serializers.DateTimeField(source="budget.archived_at", allow_null=True)
+
+    @extend_schema_field(serializers.ChoiceField(choices=["organisation", "member"]))
+    def get_subject(self, row: dict[str, Any]) -> str:
+        return "member" if row["budget"].member_id else "organisation"
+
+
+class BudgetListSerializer(serializers.Serializer):
+    """All budgets in force."""
+
+    data = BudgetSerializer(many=True)  # type: ignore[assignment]
+
+
+class BudgetChangeSerializer(StrictSerializer):
+    """What can be changed of a budget."""
+
+    max_tokens = TokensField(source="max_millitokens", help_text="More than zero.")
+    alert_percentages = serializers.ListField(
+        child=CountField(min_value=1, max_value=100),
+        max_length=10,
+        required=False,
+        default=list,
+        help_text="At which owners, billing and the budget's member are told, once a period each.",
+    )
+
+    def validate_max_tokens(self, value: int) -> int:
+        if value <= 0:
+            raise serializers.ValidationError(_("The maximum must be more than zero tokens."))
+        return value
+
+
+class NewBudgetSerializer(BudgetChangeSerializer):
+    """A new budget; without a member it is the whole organisation's."""
+
+    member = TextField(required=False, allow_null=True, default=None, max_length=40)
+    unit = serializers.ChoiceField(choices=Unit.values, default=Unit.LIVE.value)
+    period = serializers.ChoiceField(choices=CapPeriod.values)

@@ -13,4 +13,6 @@ def sweep_open_calls() -> int:
 
 @shared_task(name="metering.roll_up_usage")
 def roll_up_usage() -> int:
-    return services.roll_up_usage(now=utc_now())
+    counted = services.roll_up_usage(now=utc_now())
+    services.settle_openings(now=utc_now())
+    return counted

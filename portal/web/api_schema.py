@@ -34,6 +34,7 @@ TAGS = {
     "Organisation": "Who the key belongs to.",
     "Wallet": "Balances, lots in the order they burn, and the entries behind them.",
     "Calls and usage": "Every call with the arithmetic of its cost, and sums by day.",
+    "Budgets": "What may be spent in a period, and how much of it is used.",
     "Packs and orders": "What is on sale, and ordering it; a person pays.",
     "Refunds": "What is unused goes back; staff decide.",
     "Invoices and statements": "Invoices, credit notes and monthly statements, also as PDF.",

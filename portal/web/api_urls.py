@@ -6,7 +6,8 @@ import portal.kernel.rest.routes  # noqa: F401 (registers <public_id:…>, <mont
 from accounts import api as accounts
 from marketplace.billing.api import documents, orders, refunds, statements
 from marketplace.ledger import api as ledger
-from marketplace.metering import api as metering
+from marketplace.metering.api import budgets
+from marketplace.metering.api import calls as metering
 from marketplace.partners.api import (
     direct,
     earnings,
@@ -22,6 +23,7 @@ app_name = "api"
 
 TENANT = "api/v1"
 PROVIDER = "api/provider/v1"
+BUDGET = f"{TENANT}/budgets/<public_id:budget>"
 ORDER = f"{TENANT}/orders/<public_id:order>"
 REFUND = f"{TENANT}/refunds/<public_id:refund>"
 DOCUMENT = f"{TENANT}/documents/<public_id:document>"
@@ -38,6 +40,9 @@ tenant_routes = [
     path(f"{TENANT}/calls", metering.CallsView.as_view(), name="calls"),
     path(f"{TENANT}/calls/<public_id:call>", metering.CallView.as_view(), name="call"),
     path(f"{TENANT}/usage/daily", metering.DailyUsageView.as_view(), name="daily_usage"),
+    path(f"{TENANT}/budgets", budgets.BudgetsView.as_view(), name="budgets"),
+    path(BUDGET, budgets.OneBudgetView.as_view(), name="budget"),
+    path(f"{BUDGET}/archive", budgets.ArchiveBudgetView.as_view(), name="budget_archive"),
     path(f"{TENANT}/packs", orders.PacksView.as_view(), name="packs"),
     path(f"{TENANT}/orders", orders.OrdersView.as_view(), name="orders"),
     path(ORDER, orders.OrderView.as_view(), name="order"),

@@ -69,7 +69,7 @@ ERROR_CODES = (
         402,
         "budget_exhausted",
         "APIStatusError",
-        _("The key's cap would be broken; the message names it. Raise the cap or wait for it."),
+        _("A budget or the key's cap would be broken; the message says whose and until when."),
     ),
     ErrorCode(
         403,

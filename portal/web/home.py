@@ -21,6 +21,7 @@ from marketplace.billing import selectors as billing
 from marketplace.catalog import selectors as catalog
 from marketplace.metering import selectors as metering
 from portal.kernel.clock import utc_now
+from portal.web.budget_alerts import list_nearly_used
 from portal.web.snippets import build_snippets
 
 COST_DAYS = 30
@@ -58,6 +59,7 @@ def home(request: OrganisationRequest, organisation: str) -> HttpResponse:
             "steps": _checklist(request),
             "may_buy": role in {Role.OWNER, Role.BILLING},
             "only_own": member is not None,
+            "tight_budgets": list_nearly_used(request.membership, now=now),
         },
     )
 

@@ -1,4 +1,4 @@
-"""What an organisation is warned of: a low balance, days that are left, lots that expire.
+"""What an organisation is warned of: a low balance, days left, lots that expire, budgets reached.
 
 Each rule says how its matters stand; ``accounts.follow_causes`` tells what is new, once. Between
 the mark at which a warning begins and the one at which it can begin anew lies a band, so that a
@@ -16,6 +16,7 @@ from accounts.services import Standing
 from marketplace.ledger import selectors as ledger
 from marketplace.ledger.models import Lot, Unit
 from marketplace.metering import selectors as metering
+from portal.web.budget_alerts import judge_budgets, judge_own_budgets
 
 RUN_OUT_STAGES = (1, 3, 7)  # days, the most urgent first
 RUN_OUT_RECOVERED_DAYS = 14
@@ -91,6 +92,8 @@ RULES: dict[NoticeKind, Rule] = {
     NoticeKind.BALANCE_LOW: judge_balance,
     NoticeKind.DAYS_LEFT: judge_run_out,
     NoticeKind.LOT_EXPIRES: judge_expiries,
+    NoticeKind.BUDGET_REACHED: judge_budgets,
+    NoticeKind.OWN_BUDGET_REACHED: judge_own_budgets,
 }
 
 

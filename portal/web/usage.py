@@ -18,6 +18,7 @@ from marketplace.metering import selectors as metering
 from marketplace.metering.selectors import GroupBy, UsageReport
 from portal.kernel.clock import utc_now
 from portal.kernel.csv_cells import safe_cell
+from portal.web.budget_alerts import list_nearly_used
 from portal.web.charts import DailyBars, LatencyLines, Quantity, Series
 
 PERIODS = {"7": _("7 days"), "30": _("30 days"), "90": _("90 days")}
@@ -104,6 +105,7 @@ def usage(request: OrganisationRequest, organisation: str) -> HttpResponse:
                 p99=[day.p99_ms if day else None for day in report.latency],
             ),
             "csv_query": request.GET.urlencode(),
+            "tight_budgets": list_nearly_used(request.membership, now=utc_now()),
         },
     )
 

@@ -43,6 +43,7 @@ from marketplace.ledger.services.heads import (
 )
 from marketplace.ledger.services.holds import place_holds
 from marketplace.ledger.services.latest_states import SealsDisagree
+from marketplace.ledger.services.limits import change_limit, open_limit
 from marketplace.ledger.services.lot_expiry import expire_lots
 from marketplace.ledger.services.postings import (
     PostedDifferently,
@@ -96,6 +97,7 @@ __all__ = [
     "WalletFull",
     "append_heads",
     "capture_holds",
+    "change_limit",
     "clear_debt",
     "confirm_heads_file",
     "deliver_heads",
@@ -110,6 +112,7 @@ __all__ = [
     "grant_lot",
     "keep_debt_freeze",
     "lift_freeze",
+    "open_limit",
     "parse_head",
     "place_holds",
     "post_transaction",

@@ -1,5 +1,6 @@
-"""The tables of metering: calls with their usage and totals, and how their counts were checked."""
+"""The tables of metering: calls with their usage, totals and budgets, and how counts were checked."""
 
+from marketplace.metering.models.budgets import Budget, BudgetQuerySet
 from marketplace.metering.models.calls import (
     COSTING_STATUSES,
     TROUBLED_STATUSES,
@@ -25,6 +26,8 @@ from marketplace.metering.models.recounts import (
 __all__ = [
     "COSTING_STATUSES",
     "TROUBLED_STATUSES",
+    "Budget",
+    "BudgetQuerySet",
     "Calibration",
     "Call",
     "CallQuerySet",

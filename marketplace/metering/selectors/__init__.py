@@ -5,6 +5,17 @@ by index; neither gets slower or asks more often as calls pile up.
 """
 
 from marketplace.metering.selectors.attempts import list_attempts
+from marketplace.metering.selectors.budgets import (
+    BudgetState,
+    RefusingLimit,
+    describe_refusing_limit,
+    get_budget,
+    get_budget_states,
+    get_key_states,
+    list_budgets,
+    sees_own_budgets_only,
+    was_refused_by,
+)
 from marketplace.metering.selectors.calls import (
     CostLine,
     FilterChoices,
@@ -43,12 +54,14 @@ from marketplace.metering.selectors.usage import (
 )
 
 __all__ = [
+    "BudgetState",
     "BurnRate",
     "CostLine",
     "CountRecord",
     "EarningsReport",
     "FilterChoices",
     "GroupBy",
+    "RefusingLimit",
     "RunOut",
     "ServiceEarnings",
     "ServiceFigures",
@@ -56,11 +69,15 @@ __all__ = [
     "UsageGroup",
     "UsageReport",
     "describe_opened",
+    "describe_refusing_limit",
+    "get_budget",
+    "get_budget_states",
     "get_burn_rate",
     "get_call",
     "get_count_records",
     "get_filter_choices",
     "get_first_call",
+    "get_key_states",
     "get_last_roll_up",
     "get_provider_earnings",
     "get_run_out",
@@ -70,7 +87,10 @@ __all__ = [
     "get_usage_by_day",
     "has_first_call",
     "list_attempts",
+    "list_budgets",
     "list_calls",
     "list_cost_lines",
     "list_provider_calls",
+    "sees_own_budgets_only",
+    "was_refused_by",
 ]

@@ -8,6 +8,15 @@ from marketplace.metering.commands import (
     OpenResult,
 )
 from marketplace.metering.services.attempts import purse_of
+from marketplace.metering.services.budgets import (
+    BudgetArchived,
+    BudgetExists,
+    BudgetRejected,
+    archive_budget,
+    change_budget,
+    create_budget,
+    settle_openings,
+)
 from marketplace.metering.services.closing import UsageNotPossible, close_calls
 from marketplace.metering.services.opening import extend_call, open_calls
 from marketplace.metering.services.recounting import record_recounts
@@ -16,19 +25,26 @@ from marketplace.metering.services.rolling_up import roll_up_usage
 from marketplace.metering.services.sweeping import longest_call, sweep_open_calls
 
 __all__ = [
+    "BudgetArchived",
+    "BudgetExists",
+    "BudgetRejected",
     "CloseCall",
     "CloseResult",
     "OpenCall",
     "OpenResult",
     "OpenedCall",
     "UsageNotPossible",
+    "archive_budget",
+    "change_budget",
     "close_calls",
+    "create_budget",
     "extend_call",
     "longest_call",
     "open_calls",
     "purse_of",
     "record_recounts",
     "roll_up_usage",
+    "settle_openings",
     "sweep_open_calls",
     "write_missing_charge",
 ]

@@ -7,6 +7,7 @@ from marketplace.catalog.selectors import CallableService
 from marketplace.ledger import services as ledger
 from marketplace.ledger.selectors import Purse
 from marketplace.metering.commands import OpenCall, OpenResult
+from marketplace.metering.limits import Cap
 from marketplace.metering.models import Call, CallStatus
 from marketplace.metering.selectors import describe_opened
 
@@ -32,6 +33,7 @@ class Attempt:
     public_id: str
     amount: int
     completion_tokens: int
+    caps: tuple[Cap, ...] = ()
     hold: ledger.HoldResult | None = None
     retried: bool = False
 

@@ -11,8 +11,9 @@ from marketplace.catalog.pricing import upper_bound
 from marketplace.ledger import selectors as ledger_selectors
 from marketplace.ledger import services as ledger
 from marketplace.metering.commands import OpenCall, OpenedCall, OpenResult
+from marketplace.metering.limits import Cap, build_limits, cap_of_key
 from marketplace.metering.models import CallStatus, UsageSource
-from marketplace.metering.periods import build_key_limits, name_key_limits
+from marketplace.metering.selectors.budgets_in_force import find_budgets_in_force
 from marketplace.metering.services.attempts import Attempt, find_opened
 from portal.kernel.public_ids import new_public_id
 
@@ -34,7 +35,11 @@ def open_calls(requests: Sequence[OpenCall], *, now: datetime) -> list[OpenResul
 
     Never raises for funds or limits: such calls are written as refused, and the result says why.
     """
-    attempts = [_start(request) for request in requests]
+    budgets = find_budgets_in_force([request.key for request in requests])
+    attempts = [
+        _start(request, cap_of_key(request.key) + of_key)
+        for request, of_key in zip(requests, budgets, strict=True)
+    ]
     with transaction.atomic():
         _place_holds([attempt for attempt in attempts if attempt.amount], now)
         shrunk = [attempt for attempt in attempts if _shrink(attempt)]
@@ -58,7 +63,7 @@ def extend_call(call: OpenedCall, *, completion_tokens: int, now: datetime) -> O
     )
 
 
-def _start(request: OpenCall) -> Attempt:
+def _start(request: OpenCall, caps: tuple[Cap, ...]) -> Attempt:
     if request.idempotency_key and request.least_completion_tokens is not None:
         raise ValueError("a call that may be shortened could not be replayed")
     amount = upper_bound(
@@ -70,13 +75,13 @@ def _start(request: OpenCall) -> Attempt:
         # A hold is what remembers the key, so even a call that costs nothing holds something.
         amount = max(amount, 1)
     public_id = request.call_id or new_public_id("call")
-    return Attempt(request, public_id, amount, request.completion_tokens)
+    return Attempt(request, public_id, amount, request.completion_tokens, caps)
 
 
 def _place_holds(attempts: list[Attempt], now: datetime) -> None:
     if not attempts:
         return
-    capped = name_key_limits(attempt.request.key for attempt in attempts)
+    capped = {cap.subject for attempt in attempts for cap in attempt.caps}
     last_periods = ledger_selectors.get_last_periods(capped) if capped else {}
     demands = [_demand(attempt, now, last_periods) for attempt in attempts]
     results = ledger.place_holds(demands, now=now)
@@ -89,6 +94,8 @@ def _demand(
 ) -> ledger.HoldRequest:
     request, purse = attempt.request, attempt.purse
     key = request.idempotency_key or attempt.public_id
+    zone = request.key.organisation_timezone
+    limits = build_limits(attempt.caps, timezone=zone, now=now, last_periods=last_periods)
     return ledger.HoldRequest(
         owner_key=purse.owner_key,
         unit=purse.unit,
@@ -99,7 +106,7 @@ def _demand(
         request_hash=request.request_hash,
         expires_at=request.expires_at,
         scopes=purse.scopes,
-        limits=build_key_limits(request.key, now=now, last_periods=last_periods) + request.limits,
+        limits=limits + request.limits,
         reference=f"call:{attempt.public_id}",
         price_version=request.service.price.public_id,
     )
