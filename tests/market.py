@@ -11,7 +11,7 @@ from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Lot
 from marketplace.metering import services as metering
 from marketplace.metering.commands import CloseCall, OpenCall, OpenedCall
-from marketplace.metering.models import Call, Recount
+from marketplace.metering.models import Budget, Call, Recount
 from marketplace.metering.verdicts import CountedCall
 from portal.kernel.clock import utc_now
 
@@ -39,6 +39,22 @@ def give_tokens(
         scope=scope,
         now=now or utc_now(),
     ).lot
+
+
+def make_budget(organisation: Organisation, millitokens: int, **fields: Any) -> Budget:
+    """Of all live calls per day, by its first member, unless ``fields`` say otherwise."""
+    settings: dict[str, Any] = {
+        "member": None,
+        "unit": "live",
+        "period": "day",
+        "alert_percentages": [80, 100],
+        "created_by": organisation.memberships.order_by("pk")[0].user,
+        "actor": accounts.SYSTEM_ACTOR,
+        "now": utc_now(),
+    }
+    return metering.create_budget(
+        organisation=organisation, max_millitokens=millitokens, **settings | fields
+    )
 
 
 def open_call(

@@ -140,6 +140,14 @@ WISH = {
     "amount_minor": 19000,
     "currency": "USD",
 }
+BUDGET = {
+    "percent": 80,
+    "period": "month",
+    "person": "",
+    "spent_millitokens": 4_000_000,
+    "max_millitokens": 5_000_000,
+    "ends_at": "2026-12-01T00:00:00+00:00",
+}
 EVERYTHING = {
     NoticeKind.BALANCE_LOW: {"left_millitokens": 1000, "mark_millitokens": 2000},
     NoticeKind.DAYS_LEFT: {"days": 0, "left_millitokens": 1000},
@@ -147,6 +155,8 @@ EVERYTHING = {
         "left_millitokens": 1000,
         "expires_at": "2026-12-01T23:30:00+00:00",
     },
+    NoticeKind.BUDGET_REACHED: BUDGET,
+    NoticeKind.OWN_BUDGET_REACHED: BUDGET | {"percent": 100, "ends_at": None},
     NoticeKind.TOP_UP_PAID: ORDER,
     NoticeKind.TOP_UP_FAILED: {**ORDER, "outcome": "authenticate"},
     NoticeKind.ORDER_PAID: ORDER,
@@ -352,6 +362,8 @@ def test_what_announces_a_stop_an_expiry_or_a_charge_stays_in_the_portal(
     }
     assert kept == {
         ("balance_low", True, False),
+        ("budget_reached", True, False),
+        ("own_budget_reached", True, False),
         ("lot_expires", True, False),
         ("top_up_failed", True, False),
         ("top_up_paid", True, True),
@@ -368,7 +380,8 @@ def test_a_member_chooses_nothing_about_money(acme: Organisation, mia: User) -> 
     assert "Low balance" not in page
     browser.post(CHOICES, {"form": "choices", "balance_low_mail": "on"})
     browser.post(CHOICES, {"form": "mark", "low_balance_tokens": "5"})
-    assert [row.kind for row in NoticePreference.objects.all()] == ["purchase_decided"]
+    chosen = NoticePreference.objects.values_list("kind", flat=True)
+    assert set(chosen) == {"own_budget_reached", "purchase_decided"}
     assert Organisation.objects.get().low_balance_tokens is None
 
 

@@ -8,7 +8,7 @@ import pytest
 from accounts.models import Organisation, User
 from marketplace.billing.models import Document, Order, Pack, RefundRequest
 from marketplace.catalog.models import Service
-from marketplace.metering.models import Call
+from marketplace.metering.models import Budget, Call
 from portal.kernel.clock import utc_now
 from portal.web.api_urls import provider_routes, tenant_routes
 from tests.api.client import ApiClient
@@ -21,17 +21,19 @@ from tests.partners.money import balance_of, give_tokens
 METHODS = ("get", "post", "put", "patch")
 IDS = {
     "call": "call", "order": "ord", "refund": "rfq", "document": "doc", "service": "svc",
-    "hold": "hld",
+    "hold": "hld", "budget": "bdg",
 }  # fmt: skip
 
 # By the names of their routes, everything that a member's key may ask for.
 OPEN_TO_MEMBERS = {
     "organisation", "wallet", "calls", "call", "daily_usage", "packs", "direct_grants",
+    "budgets", "budget",
 }  # fmt: skip
 # What is about live tokens, or moves money, and therefore not for test keys.
 CLOSED_TO_TEST_KEYS = {
     ("post", "orders"), ("post", "order_pay"), ("post", "order_check"), ("post", "order_cancel"),
     ("get", "refund_quote"), ("post", "order_refunds"), ("post", "refund_withdraw"),
+    ("post", "budgets"), ("patch", "budget"), ("post", "budget_archive"),
     ("get", "statements"), ("get", "statement"), ("get", "statement_pdf"), ("get", "statement_csv"),
 }  # fmt: skip
 
@@ -61,9 +63,9 @@ ALL = [*addresses(tenant_routes, some_ids()), *addresses(provider_routes, some_i
 
 
 def test_the_walk_sees_every_route() -> None:
-    assert len(tenant_routes) == 27
+    assert len(tenant_routes) == 30
     assert len(provider_routes) == 15
-    assert len(ALL) == 47
+    assert len(ALL) == 52
     assert not [path for _method, path in ALL if "<" in path]
 
 
@@ -105,6 +107,7 @@ def test_whatever_belongs_to_others_is_404_and_stays_as_it_is(
     order = ada_api.post("/api/v1/orders", {"pack": "team", "currency": "USD"}).json()["id"]
     paid = buy(acme, Pack.objects.get(slug="team"), SandboxProcessor())
     refund = ask(paid, expected=9500)
+    budget = ada_api.post("/api/v1/budgets", {"period": "day", "max_tokens": "900"}).json()
     grant = ada_api.post(
         "/api/v1/direct-grants", {"service": rhine_service.public_id, "ceiling": "500"}
     ).json()["token"]
@@ -114,6 +117,7 @@ def test_whatever_belongs_to_others_is_404_and_stays_as_it_is(
         "order": order,
         "refund": refund.public_id,
         "document": paid.documents.get().public_id,
+        "budget": budget["id"],
         "service": rhine_service.public_id,
         "hold": held["id"],
     }
@@ -122,8 +126,9 @@ def test_whatever_belongs_to_others_is_404_and_stays_as_it_is(
         "extend": {"amount": "1"},
         "capture": {"quantities": {"prompt_tokens": 1}},
         "refunds": {"amount_minor": "9500"},
+        budget["id"]: {"max_tokens": "1"},
     }
-    kept = (Order, RefundRequest, Document, Service, Call)
+    kept = (Order, RefundRequest, Document, Service, Call, Budget)
     before = [list(model.objects.values()) for model in kept]
 
     walked = 0
@@ -137,7 +142,7 @@ def test_whatever_belongs_to_others_is_404_and_stays_as_it_is(
             assert (method, path, response.status_code) == (method, path, 404)
             walked += 1
 
-    assert walked == 24
+    assert walked == 27
     after = [list(model.objects.values()) for model in kept]
     assert after == before
     assert balance_of(acme) == (1_000_000, 80_000)

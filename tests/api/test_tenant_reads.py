@@ -23,6 +23,7 @@ READS = (
     "/api/v1/entries",
     "/api/v1/calls",
     "/api/v1/usage/daily?start_on=2026-11-01&end_on=2026-11-02",
+    "/api/v1/budgets",
     "/api/v1/packs",
     "/api/v1/orders",
     "/api/v1/refunds",

@@ -99,7 +99,7 @@ SITE_MAP: dict[str, Entry] = {
         Kind.PAGE,
         Role.MEMBER,
         """
-        web:home web:start web:usage web:wallet metering:requests metering:request
+        web:home web:start web:usage web:wallet metering:requests metering:request metering:budgets
         accounts:keys accounts:key accounts:create_key accounts:rotate_key accounts:revoke_key
         accounts:change_key_access
         accounts:team accounts:leave accounts:notices accounts:notice_settings
@@ -124,6 +124,7 @@ SITE_MAP: dict[str, Entry] = {
         billing:fapiao billing:ask_fapiao
         billing:refund billing:statements billing:statement billing:redeem_voucher billing:top_up
         billing:proforma partners:earnings
+        metering:create_budget metering:budget metering:archive_budget
         """,
     ),
     **_entries(

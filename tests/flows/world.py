@@ -21,7 +21,7 @@ from marketplace.billing.models import (
 from marketplace.billing.services import drive_inbox, receive_event
 from marketplace.catalog import services as catalog
 from marketplace.catalog.models import AIModel, Provider, Service, ServiceReview
-from marketplace.metering.models import Call
+from marketplace.metering.models import Budget, Call
 from portal.kernel.clock import utc_now
 from tests.billing.money_back import ask
 from tests.billing.processors import SandboxProcessor
@@ -30,7 +30,7 @@ from tests.billing.shop import open_order, pay, signed
 from tests.billing.top_ups import agree
 from tests.billing.transfers import open_transfer
 from tests.cast import make_key, make_member, make_organisation, make_person
-from tests.market import give_tokens, make_call
+from tests.market import give_tokens, make_budget, make_call
 from tests.partners.cast import PRICES, make_live_service
 
 INVITATION_TOKEN = "an-invitation-to-{slug}"
@@ -49,6 +49,7 @@ class Tenant:
     key: ApiKey  # the member's
     secret: str
     call: Call  # made by the member with it
+    budget: Budget  # the member's, hardly used
     waiting: Order
     session: SandboxSession
     paid: Order
@@ -78,6 +79,7 @@ class Tenant:
             "service": self.service.public_id if partners else self.service.slug,
             "key": (self.provider_key if partners else self.key).public_id,
             "call": self.call.public_id,
+            "budget": self.budget.public_id,
             "order": self._order_of(name).public_id,
             "refund": self.refund.public_id,
             "asked": self.asked.public_id,
@@ -122,6 +124,7 @@ def make_tenant(name: str, *, pack: Pack, model: AIModel) -> Tenant:
         member=member,
         key=key,
         secret=secret,
+        budget=make_budget(organisation, 10**12, member=member, period="month"),
         call=make_call(secret, service),
         waiting=waiting,
         session=session,

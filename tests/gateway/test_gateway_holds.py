@@ -7,20 +7,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from openai import APIStatusError
 
 from accounts.models import Organisation
+from accounts.services import SYSTEM_ACTOR
 from marketplace.catalog import selectors as catalog
 from marketplace.catalog import services as catalog_services
 from marketplace.catalog.models import Service
 from marketplace.ledger import services as ledger
 from marketplace.ledger.models import Hold, Wallet
 from marketplace.metering.models import Call
+from marketplace.metering.services import archive_budget
 from portal.kernel.clock import utc_now
 from tests.cast import make_key
 from tests.fakes.upstream import Behaviour
 from tests.gateway.market import CHAT, CHAT_PATH, GOOD, MESSAGES, Market
 from tests.gateway.raw_client import RawCall
-from tests.market import give_tokens
+from tests.market import give_tokens, make_budget
 
 OUTPUT_PRICE = 800
 
@@ -207,6 +210,27 @@ def test_caps_count_what_is_held(market: Market) -> None:
     gate.set()
     thread.join()
     assert market.post(CHAT_PATH, body, secret=secret)[0] == 200
+
+
+def test_a_budget_is_named_with_the_moment_it_starts_anew(market: Market) -> None:
+    """In both languages, to the official client, and in force at once where it was made."""
+    assert market.post(CHAT_PATH, GOOD)[0] == 200
+    spent, asked = market.spendable, len(market.site.upstream.calls)
+    budget = make_budget(market.acme, 50_000, period="week")
+    with pytest.raises(APIStatusError) as raised:
+        market.client().chat.completions.create(model=CHAT, messages=MESSAGES)
+    assert (raised.value.status_code, raised.value.code) == (402, "budget_exhausted")
+    assert raised.value.message.count("organisation's budget of 50 tokens per week.") == 1
+    assert "Nothing was charged. It starts anew at 20" in raised.value.message
+    archive_budget(budget=budget, actor=SYSTEM_ACTOR, now=utc_now())
+    make_budget(market.acme, 50_000, member=market.acme.memberships.get().user, period="total")
+    for language, words in (("en", "in total of the member"), ("zh-hans", "成员的总预算")):
+        headers = {"Accept-Language": language}
+        status, _headers, answer = market.post(CHAT_PATH, GOOD, **headers)
+        assert (status, answer["error"]["code"]) == (402, "budget_exhausted")
+        assert words in answer["error"]["message"]
+    assert (market.spendable, len(market.site.upstream.calls)) == (spent, asked)
+    assert Hold.objects.filter(state="pending").count() == 0
 
 
 def test_a_frozen_wallet(market: Market) -> None:

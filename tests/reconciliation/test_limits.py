@@ -8,11 +8,12 @@ from accounts.models import Organisation
 from accounts.services import SYSTEM_ACTOR, rotate_api_key, update_organisation
 from marketplace.catalog.models import Service
 from marketplace.ledger.models import Hold, HoldState, Limit, Wallet
+from marketplace.metering.services import archive_budget
 from marketplace.reconciliation import services
 from marketplace.reconciliation.models import Finding
 from portal.kernel.clock import utc_now
-from tests.cast import make_key, make_organisation
-from tests.market import make_call, open_call
+from tests.cast import make_key, make_member, make_organisation
+from tests.market import make_budget, make_call, open_call
 from tests.reconciliation.book import give, inject_all
 
 pytest_plugins = ["tests.partners.fixtures", "tests.reconciliation.fixtures"]
@@ -142,3 +143,45 @@ def test_keys_of_one_line_count_together(acme: Organisation, rhine_service: Serv
         make_call(key, rhine_service)
     assert Limit.objects.count() == 1
     assert look() == set()
+
+
+@pytest.mark.parametrize("period", ["day", "total"])
+def test_budgets_count_the_calls_that_they_are_for(
+    acme: Organisation, rhine_service: Service, period: str
+) -> None:
+    """A budget made later, of a member, or archived raises nothing; what it forgets is found."""
+    give(acme)
+    key, began = make_key(acme)[1], utc_now()
+    make_call(key, rhine_service)
+    old = make_budget(acme, 10**9, period=period)
+    make_budget(acme, 10**9, period="week", member=acme.memberships.get().user)
+    stranger = make_member(acme, "else@acme.example")
+    make_budget(acme, 10**9, period="week", member=stranger)
+    make_call(key, rhine_service, now=began + timedelta(seconds=1))
+    make_call(key, rhine_service, now=began + timedelta(minutes=2))
+    archive_budget(budget=old, actor=SYSTEM_ACTOR, now=began + timedelta(minutes=5))
+    make_call(key, rhine_service, now=began + timedelta(minutes=6))
+    later = began + timedelta(days=1)
+    assert look(later) == set()
+    [limit] = Limit.objects.filter(subject=old.subject)
+    move(limit, days=-1)
+    assert look(later) == {(3, f"limit:{limit.subject}:{limit.pk}:period")}
+    lose("DELETE FROM ledger_holdlimit WHERE limit_id = {pk}", pk=limit.pk)
+    assert (3, f"limit:{limit.subject}:uncounted") in look(later)
+
+
+def test_a_hold_in_anothers_budget_is_seen(
+    acme: Organisation, globex: Organisation, rhine_service: Service
+) -> None:
+    give(acme)
+    make_budget(acme, 10**9)
+    make_call(make_key(acme)[1], rhine_service)
+    theirs = make_budget(globex, 10**9)
+    limit = Limit.objects.exclude(subject=theirs.subject).get()
+    Limit.objects.filter(subject=theirs.subject).delete()
+    lose(
+        "UPDATE ledger_limit SET subject = '{subject}' WHERE id = {pk}",
+        subject=theirs.subject,
+        pk=limit.pk,
+    )
+    assert "holdlimit" in {subject.partition(":")[0] for _number, subject in look()}
