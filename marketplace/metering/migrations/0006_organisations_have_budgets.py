@@ -11,7 +11,7 @@ import portal.kernel.public_ids
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0008_people_are_told_of_budgets'),
+        ('accounts', '0009_people_are_told_of_budgets'),
         ('metering', '0005_calls_keep_their_commission'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -11,7 +11,7 @@ def forget_budgets(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0007_people_are_told_of_fapiao'),
+        ('accounts', '0008_keys_are_bounded_in_pace_and_place'),
     ]
 
     operations = [
