@@ -1,4 +1,4 @@
-"""The tables of metering: calls with their usage, totals and budgets, and how counts were checked."""
+"""The tables of metering: calls, usage, totals, budgets, and how counts were checked."""
 
 from marketplace.metering.models.budgets import Budget, BudgetQuerySet
 from marketplace.metering.models.calls import (

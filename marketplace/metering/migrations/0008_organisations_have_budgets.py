@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0009_people_are_told_of_budgets'),
-        ('metering', '0006_calls_know_which_try_they_are'),
+        ('metering', '0007_recounts_have_their_tables'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
