@@ -11,6 +11,9 @@ from accounts.models.people import Membership, Organisation, User
 from portal.kernel.clock import utc_now
 from portal.kernel.public_ids import PublicIdField
 
+# What a process of before the column writes into it while the new one is being brought in.
+NONE_LISTED = models.Value([], models.JSONField())
+
 
 class KeyKind(models.TextChoices):
     """Which door a key opens. Test keys reach test services only."""
@@ -91,8 +94,8 @@ class ApiKey(models.Model):
     tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
     # Networks in CIDR that it may be used from (empty means all), and origins of web pages that
     # browsers may use it from (empty means none).
-    allowed_networks = models.JSONField(default=list, blank=True)
-    allowed_origins = models.JSONField(default=list, blank=True)
+    allowed_networks = models.JSONField(default=list, db_default=NONE_LISTED, blank=True)
+    allowed_origins = models.JSONField(default=list, db_default=NONE_LISTED, blank=True)
     created_at = models.DateTimeField(default=utc_now)
     expires_at = models.DateTimeField(null=True, blank=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
