@@ -66,9 +66,26 @@ class Database:
 
     def _adopt(self) -> None:
         connection = connections["default"]
+        _never_scan(connection)
         # Closed at the end by another thread than the one that uses it.
         connection.inc_thread_sharing()
         self._connections.append(connection)
+
+
+def _never_scan(connection: BaseDatabaseWrapper) -> None:
+    """Have PostgreSQL plan every statement of this thread's connections with indexes.
+
+    Plans are kept, and those of the foreign keys' and triggers' own queries cannot be told how
+    large a table will be: made while it is small, they would scan it whole for every row written,
+    until it is analysed. A pooler that does not know sessions would not know their settings either.
+    """
+    options = connection.settings_dict["OPTIONS"]
+    if connection.vendor == "postgresql" and options.get("prepare_threshold") is not None:
+        settings = f"{options.get('options', '')} -c enable_seqscan=off".strip()
+        connection.settings_dict = {
+            **connection.settings_dict,
+            "OPTIONS": {**options, "options": settings},
+        }
 
 
 def _work_on_connection(work: Callable[[], T]) -> T:

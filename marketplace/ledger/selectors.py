@@ -32,6 +32,7 @@ from marketplace.ledger.models import (
     WalletCheckpoint,
 )
 from marketplace.ledger.period_sums import Movement, Period, get_period
+from marketplace.ledger.sql import Statement, run
 
 __all__ = [
     "Balance",
@@ -53,6 +54,12 @@ __all__ = [
     "list_spendable",
     "list_wallets",
 ]
+
+_SPENDABLE = Statement(
+    "SELECT w.owner_key, w.unit, w.scope, w.posted_millitokens - w.held_millitokens "
+    "FROM {rows} JOIN ledger_wallet w ON w.owner_key = v.owner_key WHERE NOT w.frozen",
+    columns="owner_key text",
+)
 
 
 @dataclass(frozen=True)
@@ -90,12 +97,10 @@ class Purse:
 
 
 def list_spendable(purses: Sequence[Purse]) -> list[int]:
-    """What can be held now of each purse, but for its frozen wallets. One query of plain values,
-    since every call of the gateway asks."""
-    rows = Wallet.objects.filter(
-        owner_key__in={purse.owner_key for purse in purses}, frozen=False
-    ).values_list("owner_key", "unit", "scope", "posted_millitokens", "held_millitokens")
-    spendable = {tuple(name): posted - held for *name, posted, held in rows}
+    """What can be held now of each purse, but for its frozen wallets. A prepared statement, since
+    every call of the gateway asks."""
+    owners = {(purse.owner_key,) for purse in purses}
+    spendable = {tuple(name): amount for *name, amount in run(_SPENDABLE, owners)}
     return [
         sum(spendable.get((purse.owner_key, purse.unit, scope), 0) for scope in (*purse.scopes, ""))
         for purse in purses

@@ -9,6 +9,7 @@ from marketplace.ledger.services.captures import UnknownHold, capture_holds
 from marketplace.ledger.services.commands import (
     BASIS_POINTS,
     OPERATOR,
+    Beside,
     CaptureRequest,
     CaptureResult,
     Credit,
@@ -50,6 +51,7 @@ from marketplace.ledger.services.postings import (
     post_transaction,
 )
 from marketplace.ledger.services.proof import stream_proof
+from marketplace.ledger.services.quick_hold import can_place_at_once, place_at_once
 from marketplace.ledger.services.refunds import UnknownPurchase, reverse_purchase
 from marketplace.ledger.services.releases import expire_holds, release_holds
 from marketplace.ledger.services.repairs import free_stray_reservation
@@ -60,14 +62,16 @@ from marketplace.ledger.services.reversals import (
 )
 from marketplace.ledger.services.sealing import seal_entries
 from marketplace.ledger.services.verification import Equation, Verification, verify_ledger
-from marketplace.ledger.sql import StateChanged
+from marketplace.ledger.sql import Call, Row, StateChanged, Statement, run_together
 from marketplace.ledger.watch import LedgerUnguarded, refuse_when_unguarded
 
 __all__ = [
     "BASIS_POINTS",
     "DEBT_FREEZE",
     "OPERATOR",
+    "Beside",
     "BrokenSeal",
+    "Call",
     "CaptureRequest",
     "CaptureResult",
     "Credit",
@@ -88,14 +92,17 @@ __all__ = [
     "PostResult",
     "PostedDifferently",
     "PurchaseReversal",
+    "Row",
     "SealsDisagree",
     "StateChanged",
+    "Statement",
     "UnknownHold",
     "UnknownPurchase",
     "UnknownTransaction",
     "Verification",
     "WalletFull",
     "append_heads",
+    "can_place_at_once",
     "capture_holds",
     "change_limit",
     "clear_debt",
@@ -114,12 +121,14 @@ __all__ = [
     "lift_freeze",
     "open_limit",
     "parse_head",
+    "place_at_once",
     "place_holds",
     "post_transaction",
     "refuse_when_unguarded",
     "release_holds",
     "reverse_purchase",
     "reverse_transaction",
+    "run_together",
     "seal_entries",
     "stream_proof",
     "verify_ledger",

@@ -14,6 +14,7 @@ from marketplace.ledger.services.checks import check_capture_request
 from marketplace.ledger.services.commands import (
     BASIS_POINTS,
     OPERATOR,
+    Beside,
     CaptureRequest,
     CaptureResult,
 )
@@ -35,7 +36,9 @@ class UnknownHold(NotFound):
     code = "unknown_hold"
 
 
-def capture_holds(requests: Sequence[CaptureRequest], *, now: datetime) -> list[CaptureResult]:
+def capture_holds(
+    requests: Sequence[CaptureRequest], *, now: datetime, beside: Beside | None = None
+) -> list[CaptureResult]:
     """Capture each hold once, in one commit; one result per request, see CaptureResult.
 
     A cost over the hold first extends it, as far as wallets and limits allow. What passes even
@@ -43,21 +46,23 @@ def capture_holds(requests: Sequence[CaptureRequest], *, now: datetime) -> list[
     key) until a person decides. A hold that has expired is captured late from what is spendable
     now: all of the cost, else all that was held, else nothing, and then the operator owes what was
     held (promotion → payable and commission). The tenant never pays more than it has. An amount
-    of 0 releases. Raises UnknownHold, ValueError for a request that makes no sense; then nothing
-    is written.
+    of 0 releases. What ``beside`` wants of the results is written in the same statement. Raises
+    UnknownHold, ValueError for a request that makes no sense; then nothing is written.
     """
     for request in requests:
         check_capture_request(request)
-    if not requests:
+    if not requests and beside is None:
         return []
     with atomic(savepoint=False):
-        results = _capture(requests, now)
-    if not results:
+        results = _capture(requests, now, beside)
+    if len(results) < len(requests):
         raise UnknownHold(_("There is no such hold. Nothing was charged."))
     return results
 
 
-def _capture(requests: Sequence[CaptureRequest], now: datetime) -> list[CaptureResult]:
+def _capture(
+    requests: Sequence[CaptureRequest], now: datetime, beside: Beside | None
+) -> list[CaptureResult]:
     """Empty when a hold is unknown."""
     firsts: dict[str, CaptureRequest] = {}
     for request in requests:
@@ -79,9 +84,18 @@ def _capture(requests: Sequence[CaptureRequest], now: datetime) -> list[CaptureR
         else:
             fresh.append((hold, request))
     results |= find_past_captures(resolved, firsts)
-    if fresh:
-        results |= _capture_fresh(fresh, locked, now)
-    return [_answer(request, firsts[request.hold_id], results) for request in requests]
+    draft = Draft(now)
+    results |= _capture_fresh(draft, fresh, locked)
+    answers = [_answer(request, firsts[request.hold_id], results) for request in requests]
+    if beside is not None:
+        draft.beside = beside.choose(answers)
+    pks = draft.flush()
+    if beside is not None:
+        beside.note(draft.returned_beside)
+    return [
+        replace(answer, transaction_pk=pks.get(answer.transaction_id, answer.transaction_pk))
+        for answer in answers
+    ]
 
 
 def _is_late(hold: HoldRow, now: datetime) -> bool:
@@ -101,25 +115,20 @@ def _answer(
 
 
 def _capture_fresh(
-    asked: Sequence[tuple[HoldRow, CaptureRequest]], locked: reads.Locked, now: datetime
+    draft: Draft, asked: Sequence[tuple[HoldRow, CaptureRequest]], locked: reads.Locked
 ) -> dict[str, CaptureResult]:
-    """Capture holds that are pending or expired."""
-    draft = Draft(now)
+    """Capture holds that are pending or expired, in memory; what is to be written is drafted."""
     needy = [hold for hold, request in asked if _needs_more(hold, request)]
     expire_due_lots(draft, wallets_of(needy, locked.generals))
     accounts = dict(locked.accounts)
-    posted = {}
+    posted: dict[str, CaptureResult] = {}
     for hold, request in asked:
         # Taken and posted one by one: what the next may take depends on both.
         takes = _take(draft, hold, locked.generals, request.amount_millitokens)
         if missing := _sides(hold, request).keys() - accounts.keys():
             accounts |= resolve_accounts(missing)
         posted[hold.public_id] = _post(draft, hold, request, takes, accounts)
-    pks = draft.flush()
-    return {
-        hold_id: replace(result, transaction_pk=pks.get(result.transaction_id))
-        for hold_id, result in posted.items()
-    }
+    return posted
 
 
 def _take(draft: Draft, hold: HoldRow, generals: _Generals, cost: int) -> _Takes:

@@ -1,10 +1,12 @@
 """What the ledger is asked and what it answers. Amounts are integers in millitokens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 from marketplace.ledger.models import Lot
+from marketplace.ledger.sql import Call, Row
 
 OPERATOR = "operator"  # owner_key of the operator's own accounts
 BASIS_POINTS = 10_000  # all of an amount
@@ -108,6 +110,16 @@ class CaptureResult:
     uncovered_millitokens: int = 0
     in_suspense_millitokens: int = 0
     payable_millitokens: int = 0
+
+
+class Beside(Protocol):
+    """Another room's records of captures, written in the very statement that captures."""
+
+    def choose(self, results: Sequence[CaptureResult]) -> Sequence[Call]:
+        """What is to be written, all results being known but the new transactions' keys."""
+
+    def note(self, returned: Sequence[Sequence[Row]]) -> None:
+        """Told what each of those statements returned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import orjson
 
 from marketplace.ledger.services import writes
 from marketplace.ledger.services.rows import HoldRow, LimitRow, LotRow, WalletRow
-from marketplace.ledger.sql import Row, StateChanged, Statement, run_together
+from marketplace.ledger.sql import Call, Row, StateChanged, Statement, run_together
 from portal.kernel.public_ids import new_public_id
 
 
@@ -72,12 +72,18 @@ def match_lines(
 
 @dataclass
 class Draft:
-    """``now`` becomes the time of every transaction and resolution."""
+    """``now`` becomes the time of every transaction and resolution.
+
+    ``beside`` are writes of another room that go into the same statement; ``returned_beside`` is
+    what each of them returned.
+    """
 
     now: datetime
     wallets: dict[int, WalletRow] = field(default_factory=dict)
     holds: dict[int, HoldRow] = field(default_factory=dict)
     hold_limits: list[Row] = field(default_factory=list)
+    beside: Sequence[Call] = ()
+    returned_beside: list[list[Row]] = field(default_factory=list)
     _transactions: list[Row] = field(default_factory=list)
     _entries: list[Row] = field(default_factory=list)
     _burns: list[Row] = field(default_factory=list)
@@ -135,10 +141,12 @@ class Draft:
         calls: list[tuple[Statement, list[Row]]] = [
             (statement, rows) for statement, rows in self._rows() if rows
         ]
-        if not calls:
+        if not calls and not self.beside:
             return {}
+        sets = run_together(*calls, *self.beside)
+        self.returned_beside = sets[len(calls) :]
         pks: dict[str, int] = {}
-        for (statement, rows), written in zip(calls, run_together(*calls), strict=True):
+        for (statement, rows), written in zip(calls, sets, strict=False):
             if len(written) != len(rows):
                 raise StateChanged(f"{len(written)} of {len(rows)} rows: {statement.text}")
             if statement is writes.INSERT_TRANSACTIONS:

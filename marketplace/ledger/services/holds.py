@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
 from django.db.transaction import atomic
 
 from marketplace.ledger.models import HoldState
@@ -14,7 +13,7 @@ from marketplace.ledger.services.commands import HoldRequest, HoldResult
 from marketplace.ledger.services.decisions import Decision, Wallets, decide, lock_limits
 from marketplace.ledger.services.draft import Draft
 from marketplace.ledger.services.lot_expiry import expire_due_lots
-from marketplace.ledger.services.quick_hold import place_quickly
+from marketplace.ledger.services.quick_hold import can_place_at_once, place_at_once
 from marketplace.ledger.services.rows import HoldRow
 from marketplace.ledger.sql import Row, Statement, run
 from marketplace.ledger.watch import refuse_when_unguarded
@@ -47,11 +46,14 @@ class _Stored:
     decline_subject: str
 
 
-def place_holds(requests: Sequence[HoldRequest], *, now: datetime) -> list[HoldResult]:
+def place_holds(
+    requests: Sequence[HoldRequest], *, now: datetime, at_once: bool = True
+) -> list[HoldResult]:
     """Hold tokens for each request, in this order, in one commit; one result per request.
 
     A request that cannot be paid is "declined", a known key with another hash a "conflict";
     both leave balances as they were. Declines are stored, so a retry gets the same answer.
+    ``at_once`` False goes step by step at once, for what ``place_at_once`` could not place.
     Raises ValueError, before anything is written, for a request that makes no sense, and
     LedgerUnguarded.
     """
@@ -60,12 +62,20 @@ def place_holds(requests: Sequence[HoldRequest], *, now: datetime) -> list[HoldR
     if not requests:
         return []
     refuse_when_unguarded()
-    if len(requests) == 1 and connection.vendor == "postgresql":
-        result = place_quickly(requests[0], now=now)
+    at_once = at_once and can_place_at_once()
+    if at_once and len(requests) == 1:
+        # A transaction around the one statement would be two more round trips.
+        [result], _rows = place_at_once(requests, now=now)
         if result is not None:
             return [result]
+        at_once = False
     with atomic(savepoint=False):
-        return _place(requests, now)
+        results: list[HoldResult | None] = [None] * len(requests)
+        if at_once:
+            results, _rows = place_at_once(requests, now=now)
+        left = [request for request, done in zip(requests, results, strict=True) if done is None]
+        slow = iter(_place(left, now) if left else [])
+        return [result or next(slow) for result in results]
 
 
 def _place(requests: Sequence[HoldRequest], now: datetime) -> list[HoldResult]:

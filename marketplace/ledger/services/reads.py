@@ -121,6 +121,8 @@ def lock_holds(
     """
     # What no public id looks like is not there (and may be what a database can't even read).
     ids = [(public_id,) for public_id in sorted(set(public_ids)) if _is_public_id(public_id)]
+    if not ids:
+        return Locked({}, {}, {})
     hold_rows, wallet_rows, limit_rows = run_together(
         (_LOCK_HOLDS, ids), (_LOCK_WALLETS_CONCERNED, ids), (_LOCK_LIMITS_CONCERNED, ids)
     )

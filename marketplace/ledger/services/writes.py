@@ -77,22 +77,22 @@ INSERT_ENTRIES = Statement(
     INSERT INTO ledger_entry (transaction_id, line, debit_account_id, credit_account_id,
       amount_millitokens, wallet_id, wallet_seq, wallet_after_millitokens)
     SELECT t.id, v.line, v.debit, v.credit, v.amount, v.wallet_id, v.wallet_seq, v.wallet_after
-    FROM {rows} JOIN {after} t ON t.public_id = v.public_id
+    FROM {rows} JOIN {new ledger_transaction: id bigint, public_id text} t
+      ON t.public_id = v.public_id
     RETURNING id
     """,
     columns="public_id text, line bigint, debit bigint, credit bigint, amount bigint, "
     "wallet_id bigint, wallet_seq bigint, wallet_after bigint",
-    after=INSERT_TRANSACTIONS,
 )
 INSERT_BURNS = Statement(
     """
     INSERT INTO ledger_lotburn (transaction_id, lot_id, amount_millitokens)
     SELECT t.id, v.lot_id, v.amount
-    FROM {rows} JOIN {after} t ON t.public_id = v.public_id
+    FROM {rows} JOIN {new ledger_transaction: id bigint, public_id text} t
+      ON t.public_id = v.public_id
     RETURNING id
     """,
     columns="public_id text, lot_id bigint, amount bigint",
-    after=INSERT_TRANSACTIONS,
 )
 INSERT_HOLDS = Statement(
     """

@@ -17,9 +17,9 @@ from marketplace.metering.models import (
 )
 from marketplace.metering.services.recording import (
     Closing,
+    close_lost_calls,
     is_counted,
-    record_usage,
-    update_calls,
+    list_writes,
 )
 from portal.kernel.errors import Rejected
 
@@ -56,8 +56,10 @@ def _close_all(closings: list[Closing], now: datetime) -> list[CloseResult]:
         name = (closing.request.event_source, closing.event_id)
         content = (closing.call_pk, closing.payload_hash)
         clashes.append(_is_foreign(closing) and known.setdefault(name, content) != content)
-    good = [c for c, clash in zip(closings, clashes, strict=True) if not clash]
-    closed = iter(_close(_capture(good, now), now))
+    recording = _Recording(
+        [c for c, clash in zip(closings, clashes, strict=True) if not clash], now
+    )
+    closed = iter(recording.close())
     return [CloseResult(outcome="conflict") if clash else next(closed) for clash in clashes]
 
 
@@ -99,42 +101,61 @@ def _find_known_events(closings: list[Closing]) -> dict[tuple[str, str], tuple[i
     return {(source, event_id): (call, digest) for source, event_id, call, digest in rows}
 
 
-def _capture(closings: list[Closing], now: datetime) -> list[Closing]:
-    """The closings with what the ledger did; nothing where nothing was held."""
-    requests = [
-        ledger.CaptureRequest(
-            hold_id=closing.request.call.hold_id,
-            amount_millitokens=closing.cost,
-            payee=closing.request.call.provider_public_id,
-            share_basis_points=_share_of(closing.request.call),
-            reference=f"call:{closing.request.call.public_id}",
-            late=closing.request.late,
-        )
-        for closing in closings
-        if closing.request.call.hold_id
-    ]
-    results = iter(ledger.capture_holds(requests, now=now))
-    return [
-        replace(closing, capture=next(results)) if closing.request.call.hold_id else closing
-        for closing in closings
-    ]
+class _Recording:
+    """Closings, none of them a conflict, on their way through the ledger (see ledger.Beside)."""
+
+    def __init__(self, closings: list[Closing], now: datetime) -> None:
+        self._closings = closings
+        self._now = now
+        self._fresh: dict[int, Closing] = {}
+        self._closed: set[int] = set()
+
+    def close(self) -> list[CloseResult]:
+        """Capture, and in the same statement write the records of each call that is still open."""
+        requests = [_ask(closing) for closing in self._closings if closing.request.call.hold_id]
+        captures = ledger.capture_holds(requests, now=self._now, beside=self)
+        late = [closing for pk, closing in self._take(captures).items() if pk not in self._closed]
+        self._closed |= close_lost_calls(late, self._now)
+        new = {id(closing) for pk, closing in self._fresh.items() if pk in self._closed}
+        return [_tell(closing, is_new=id(closing) in new) for closing in self._closings]
+
+    def choose(self, results: Sequence[ledger.CaptureResult]) -> list[ledger.Call]:
+        return list_writes(list(self._take(results).values()), self._now)
+
+    def note(self, returned: Sequence[Sequence[ledger.Row]]) -> None:
+        if returned:
+            self._closed = {pk for (pk,) in returned[0]}
+
+    def _take(self, results: Sequence[ledger.CaptureResult]) -> dict[int, Closing]:
+        """Closings with what the ledger did (nothing where nothing was held); those that could
+        still close their call, by its key."""
+        captures = iter(results)
+        self._closings = [
+            replace(closing, capture=next(captures)) if closing.request.call.hold_id else closing
+            for closing in self._closings
+        ]
+        self._fresh = {}
+        for closing in self._closings:
+            if not (closing.is_closed_already or closing.is_refused):
+                self._fresh.setdefault(closing.call_pk, closing)
+        return self._fresh
+
+
+def _ask(closing: Closing) -> ledger.CaptureRequest:
+    call = closing.request.call
+    return ledger.CaptureRequest(
+        hold_id=call.hold_id,
+        amount_millitokens=closing.cost,
+        payee=call.provider_public_id,
+        share_basis_points=_share_of(call),
+        reference=f"call:{call.public_id}",
+        late=closing.request.late,
+    )
 
 
 def _share_of(call: OpenedCall) -> int:
     """The provider's, in basis points. Test tokens are never payable: all is the market's."""
     return 0 if call.unit == "test" else ledger.BASIS_POINTS - call.commission_basis_points
-
-
-def _close(closings: list[Closing], now: datetime) -> list[CloseResult]:
-    fresh: dict[int, Closing] = {}
-    for closing in closings:
-        if not (closing.is_closed_already or closing.is_refused):
-            fresh.setdefault(closing.call_pk, closing)
-    updated = update_calls(list(fresh.values()), now)
-    done = [closing for pk, closing in fresh.items() if pk in updated]
-    record_usage([closing for closing in done if is_counted(closing.request)], now)
-    new = {id(closing) for closing in done}
-    return [_tell(closing, is_new=id(closing) in new) for closing in closings]
 
 
 def _tell(closing: Closing, *, is_new: bool) -> CloseResult:

@@ -3,49 +3,74 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from marketplace.catalog.pricing import upper_bound
 from marketplace.ledger import selectors as ledger_selectors
 from marketplace.ledger import services as ledger
 from marketplace.metering.commands import OpenCall, OpenedCall, OpenResult
 from marketplace.metering.limits import Cap, build_limits, cap_of_key
-from marketplace.metering.models import CallStatus, UsageSource
+from marketplace.metering.models import CallStatus
 from marketplace.metering.selectors.budgets_in_force import find_budgets_in_force
 from marketplace.metering.services.attempts import Attempt, find_opened
 from portal.kernel.public_ids import new_public_id
 
-_COLUMNS = (
-    "public_id", "organisation_id", "api_key_id", "member_id", "service_id", "price_version_id",
-    "hold_id", "unit", "surface", "operation", "streamed", "status", "error_code",
-    "finish_reason", "request_id", "attempt", "upstream_id", "prompt_tokens", "cached_tokens",
-    "completion_tokens", "usage_source", "usage_doubt", "cost_millitokens",
-    "commission_basis_points", "share_millitokens", "commission_millitokens",
-    "uncovered_millitokens", "region", "retains_prompts_days", "started_at", "ended_at",
-    "rolled_up",
-)  # fmt: skip
-_INSERT = f"INSERT INTO metering_call ({', '.join(_COLUMNS)}) VALUES "  # noqa: S608 (constants)
-_ROW = f"({', '.join(['%s'] * len(_COLUMNS))})"
+# Beside the holds of one statement, whose references name the calls, or after them.
+_COLUMNS = """public_id text, organisation_pk bigint, api_key_pk bigint, member_pk bigint,
+    service_pk bigint, price_version_pk bigint, hold_pk bigint, unit text, surface text,
+    operation text, streamed boolean, status text, error_code text, request_id text, attempt integer,
+    commission_basis_points integer, region text, retains_prompts_days integer, now timestamptz,
+    ended_at timestamptz"""
+_INSERT = """
+    INSERT INTO metering_call (public_id, organisation_id, api_key_id, member_id, service_id,
+      price_version_id, hold_id, unit, surface, operation, streamed, status, error_code,
+      finish_reason, request_id, attempt, upstream_id, prompt_tokens, cached_tokens, completion_tokens,
+      usage_source, usage_doubt, cost_millitokens, commission_basis_points, share_millitokens,
+      commission_millitokens, uncovered_millitokens, region, retains_prompts_days, started_at,
+      ended_at, rolled_up)
+    SELECT v.public_id, v.organisation_pk, v.api_key_pk, v.member_pk, v.service_pk,
+      v.price_version_pk, {hold}, v.unit, v.surface, v.operation, v.streamed, v.status,
+      v.error_code, '', v.request_id, v.attempt, '', 0, 0, 0, 'none', '', 0, v.commission_basis_points, 0, 0,
+      0, v.region, v.retains_prompts_days, v.now, v.ended_at, false
+    FROM {rows}{join} ON CONFLICT (public_id) DO NOTHING
+    RETURNING public_id, id
+"""
+_INSERT_BESIDE = ledger.Statement(
+    _INSERT.replace("{hold}", "h.id").replace(
+        "{join}",
+        " JOIN {new ledger_hold: id bigint, reference text} h"
+        " ON h.reference = 'call:' || v.public_id",
+    ),
+    columns=_COLUMNS,
+)
+_INSERT_AFTER = ledger.Statement(
+    _INSERT.replace("{hold}", "v.hold_pk").replace("{join}", " WHERE true"), columns=_COLUMNS
+)
 
 
 def open_calls(requests: Sequence[OpenCall], *, now: datetime) -> list[OpenResult]:
-    """Hold and write each call, all in one commit; results in the order of the requests.
+    """Hold and write each call, both in one commit; results in the order of the requests.
 
-    Never raises for funds or limits: such calls are written as refused, and the result says why.
+    The usual ones are all written by one statement, which is their commit; the others go step by
+    step in a second one. Never raises for funds or limits: such calls are written as refused, and
+    the result says why.
     """
     budgets = find_budgets_in_force([request.key for request in requests])
     attempts = [
         _start(request, cap_of_key(request.key) + of_key)
         for request, of_key in zip(requests, budgets, strict=True)
     ]
+    pks = _open_at_once([attempt for attempt in attempts if attempt.amount], now)
+    left = [a for a in attempts if a.hold is None or a.public_id not in pks]
+    if not left:
+        return [_conclude(attempt, pks, now) for attempt in attempts]
     with transaction.atomic():
-        _place_holds([attempt for attempt in attempts if attempt.amount], now)
-        shrunk = [attempt for attempt in attempts if _shrink(attempt)]
+        _place_holds([a for a in left if a.amount and a.hold is None], now)
+        shrunk = [attempt for attempt in left if _shrink(attempt)]
         _place_holds(shrunk, now)
-        fresh = [attempt for attempt in attempts if not (attempt.hold and attempt.hold.replayed)]
-        pks = _insert_calls(fresh, now)
+        fresh = [attempt for attempt in left if not (attempt.hold and attempt.hold.replayed)]
+        pks |= _insert_calls(fresh, now)
         return [_conclude(attempt, pks, now) for attempt in attempts]
 
 
@@ -78,15 +103,30 @@ def _start(request: OpenCall, caps: tuple[Cap, ...]) -> Attempt:
     return Attempt(request, public_id, amount, request.completion_tokens, caps)
 
 
+def _open_at_once(attempts: list[Attempt], now: datetime) -> dict[str, int]:
+    """Primary keys by public id, of those that one statement could hold for and write."""
+    if not ledger.can_place_at_once():
+        return {}
+    demands = _demand_all(attempts, now)
+    rows = [_row(attempt, now) for attempt in attempts]
+    results, written = ledger.place_at_once(demands, now=now, beside=(_INSERT_BESIDE, rows))
+    for attempt, result in zip(attempts, results, strict=True):
+        attempt.hold = result
+    return dict(written)
+
+
 def _place_holds(attempts: list[Attempt], now: datetime) -> None:
     if not attempts:
         return
-    capped = {cap.subject for attempt in attempts for cap in attempt.caps}
-    last_periods = ledger_selectors.get_last_periods(capped) if capped else {}
-    demands = [_demand(attempt, now, last_periods) for attempt in attempts]
-    results = ledger.place_holds(demands, now=now)
+    results = ledger.place_holds(_demand_all(attempts, now), now=now, at_once=False)
     for attempt, result in zip(attempts, results, strict=True):
         attempt.hold = result
+
+
+def _demand_all(attempts: list[Attempt], now: datetime) -> list[ledger.HoldRequest]:
+    capped = {cap.subject for attempt in attempts for cap in attempt.caps}
+    last_periods = ledger_selectors.get_last_periods(capped) if capped else {}
+    return [_demand(attempt, now, last_periods) for attempt in attempts]
 
 
 def _demand(
@@ -135,33 +175,24 @@ def _insert_calls(attempts: list[Attempt], now: datetime) -> dict[str, int]:
     """Primary keys by public id, of those that were not there yet."""
     if not attempts:
         return {}
-    adapted_now = connection.ops.adapt_datetimefield_value(now)
-    rows: list[Any] = []
-    for attempt in attempts:
-        rows += _values(attempt, adapted_now)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT
-            + ", ".join([_ROW] * len(attempts))
-            + " ON CONFLICT (public_id) DO NOTHING RETURNING public_id, id",
-            rows,
-        )
-        return dict(cursor.fetchall())
+    rows = [_row(attempt, now) for attempt in attempts]
+    [written] = ledger.run_together((_INSERT_AFTER, rows))
+    return dict(written)
 
 
-def _values(attempt: Attempt, now: Any) -> list[Any]:
+def _row(attempt: Attempt, now: datetime) -> ledger.Row:
     request, service, key = attempt.request, attempt.request.service, attempt.request.key
     hold = attempt.hold
     declined = hold is not None and hold.outcome == "declined"
-    return [
+    return (
         attempt.public_id, key.organisation_pk, key.key_id, key.member_pk, service.service_pk,
-        service.price.price_version_pk, hold.hold_pk if hold else None, attempt.purse.unit,
+        service.price.price_version_pk, hold.hold_pk if hold else None, service.unit,
         request.surface, request.operation, request.streamed,
         CallStatus.REFUSED.value if declined else CallStatus.OPEN.value,
-        hold.decline_code if hold and declined else "", "", request.request_id, request.attempt, "",
-        0, 0, 0, UsageSource.NONE.value, "", 0, service.commission_basis_points, 0, 0, 0,
-        service.region, service.retains_prompts_days, now, now if declined else None, False,
-    ]  # fmt: skip
+        hold.decline_code if hold and declined else "", request.request_id, request.attempt,
+        service.commission_basis_points, service.region, service.retains_prompts_days, now,
+        now if declined else None,
+    )  # fmt: skip
 
 
 def _conclude(attempt: Attempt, pks: dict[str, int], now: datetime) -> OpenResult:

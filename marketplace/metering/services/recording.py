@@ -1,44 +1,64 @@
 """What closing a call writes beside the ledger: the call, its usage event, its charge."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-from django.db import connection
 
 from marketplace.ledger import services as ledger
 from marketplace.metering.commands import CloseCall
 from marketplace.metering.models import COSTING_STATUSES, CallStatus, UsageSource
 from marketplace.metering.services.rolling_up import forget_lost_call
 
-# Columns of calls that each closing sets, in the order of its values, after the call's own key.
-_CLOSED = (
-    "status", "error_code", "finish_reason", "upstream_id", "prompt_tokens", "cached_tokens",
-    "completion_tokens", "usage_source", "usage_doubt", "cost_millitokens", "share_millitokens",
-    "commission_millitokens", "uncovered_millitokens", "first_token_ms", "duration_ms",
-)  # fmt: skip
-# Where every value of a column is NULL, PostgreSQL takes the column for text.
-_NULLABLE = frozenset({"first_token_ms", "duration_ms"})
-_SET = ", ".join(
-    f"{name} = CAST(v.column{n} AS integer)" if name in _NULLABLE else f"{name} = v.column{n}"
-    for n, name in enumerate(_CLOSED, start=2)
+# Each writes only for what the one before it has written: a call that is closed already gets no
+# second event, and without an event there is no charge.
+_CLOSE_CALLS = ledger.Statement(
+    """
+    UPDATE metering_call SET status = v.status, error_code = v.error_code,
+      finish_reason = v.finish_reason, upstream_id = v.upstream_id,
+      prompt_tokens = v.prompt_tokens, cached_tokens = v.cached_tokens,
+      completion_tokens = v.completion_tokens, usage_source = v.usage_source,
+      usage_doubt = v.usage_doubt, cost_millitokens = v.cost, share_millitokens = v.share,
+      commission_millitokens = v.commission, uncovered_millitokens = v.uncovered,
+      first_token_ms = v.first_token_ms, duration_ms = v.duration_ms, ended_at = v.now,
+      rolled_up = false
+    FROM {rows}
+    WHERE metering_call.id = v.id AND metering_call.status = v.status_before
+    RETURNING metering_call.id
+    """,
+    columns="id bigint, status_before text, status text, error_code text, finish_reason text, "
+    "upstream_id text, prompt_tokens bigint, cached_tokens bigint, completion_tokens bigint, "
+    "usage_source text, usage_doubt text, cost bigint, share bigint, commission bigint, "
+    "uncovered bigint, first_token_ms bigint, duration_ms bigint, now timestamptz",
+    table="metering_call",
 )
-_CLOSE = f"""
-    UPDATE metering_call SET {_SET}, ended_at = %s, rolled_up = false
-      FROM (VALUES {{rows}}) AS v
-     WHERE metering_call.id = v.column1 AND metering_call.status = %s
-    RETURNING id
-"""  # noqa: S608 (our own column names)
-_INSERT_EVENTS = """
+_INSERT_EVENTS = ledger.Statement(
+    """
     INSERT INTO metering_usageevent (source, event_id, payload_hash, call_id, prompt_tokens,
-           cached_tokens, completion_tokens, occurred_at, received_at)
-    VALUES {rows} RETURNING call_id, id
-"""
-_INSERT_CHARGES = """
+      cached_tokens, completion_tokens, occurred_at, received_at)
+    SELECT v.source, v.event_id, v.payload_hash, v.call_id, v.prompt_tokens, v.cached_tokens,
+      v.completion_tokens, v.occurred_at, v.received_at
+    FROM {rows} JOIN {new metering_call: id bigint} c ON c.id = v.call_id
+    RETURNING id, call_id
+    """,
+    columns="source text, event_id text, payload_hash text, call_id bigint, "
+    "prompt_tokens bigint, cached_tokens bigint, completion_tokens bigint, "
+    "occurred_at timestamptz, received_at timestamptz",
+    table="metering_usageevent",
+)
+_INSERT_CHARGES = ledger.Statement(
+    """
     INSERT INTO metering_usagecharge (event_id, transaction_id, price_version_id,
-           amount_millitokens)
-    VALUES {rows}
-"""
+      amount_millitokens)
+    SELECT e.id, COALESCE(v.transaction_pk, t.id), v.price_version_pk, v.amount
+    FROM {rows}
+    JOIN {new metering_usageevent: id bigint, call_id bigint} e ON e.call_id = v.call_id
+    LEFT JOIN {new ledger_transaction: id bigint, public_id text} t
+      ON t.public_id = v.transaction_id
+    RETURNING id
+    """,
+    columns="call_id bigint, transaction_pk bigint, transaction_id text, "
+    "price_version_pk bigint, amount bigint",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,68 +110,67 @@ def is_counted(request: CloseCall) -> bool:
     return request.status in COSTING_STATUSES and request.usage_source != UsageSource.NONE
 
 
-def update_calls(closings: list[Closing], now: datetime) -> set[int]:
-    """Keys of the calls that this closed: they were open, or given up by the sweep."""
-    updated = _update_those(CallStatus.OPEN, closings, now)
-    late = [closing for closing in closings if closing.call_pk not in updated]
-    lost = [closing for closing in late if forget_lost_call(closing.call_pk)]
-    return updated | _update_those(CallStatus.LOST, lost, now)
-
-
-def _update_those(status: CallStatus, closings: list[Closing], now: datetime) -> set[int]:
+def list_writes(
+    closings: Sequence[Closing], now: datetime, *, status: CallStatus = CallStatus.OPEN
+) -> list[ledger.Call]:
+    """Statements that close those of the calls that have this status, each with usage event and
+    charge; to be executed together. The first returns the keys of the calls that it closed."""
     if not closings:
-        return set()
-    values: list[Any] = [connection.ops.adapt_datetimefield_value(now)]
-    for closing in closings:
-        values += _values(closing)
-    with connection.cursor() as cursor:
-        rows = _rows(1 + len(_CLOSED), closings)
-        cursor.execute(_CLOSE.format(rows=rows), [*values, status.value])
-        return {pk for (pk,) in cursor.fetchall()}
-
-
-def _values(closing: Closing) -> list[Any]:
-    request = closing.request
+        return []
+    calls = [_call_row(closing, status, now) for closing in closings]
+    counted = [closing for closing in closings if is_counted(closing.request)]
+    if not counted:
+        return [(_CLOSE_CALLS, calls)]
     return [
-        closing.call_pk, request.status, _clean(request.error_code, 60),
+        (_CLOSE_CALLS, calls),
+        (_INSERT_EVENTS, [_event_row(closing, now) for closing in counted]),
+        (_INSERT_CHARGES, [_charge_row(closing) for closing in counted]),
+    ]
+
+
+def close_lost_calls(closings: Sequence[Closing], now: datetime) -> set[int]:
+    """Close those of the calls that the sweep had given up; their keys."""
+    lost = [closing for closing in closings if forget_lost_call(closing.call_pk)]
+    if not lost:
+        return set()
+    closed, *_records = ledger.run_together(*list_writes(lost, now, status=CallStatus.LOST))
+    return {pk for (pk,) in closed}
+
+
+def _call_row(closing: Closing, status: CallStatus, now: datetime) -> ledger.Row:
+    request, paid, share = closing.request, closing.paid, closing.share
+    return (
+        closing.call_pk, status.value, request.status, _clean(request.error_code, 60),
         _clean(request.finish_reason, 30), _clean(request.upstream_id, 120),
         request.prompt_tokens, request.cached_tokens, request.completion_tokens,
-        str(request.usage_source), str(request.usage_doubt), closing.paid, closing.share,
-        closing.paid - closing.share, closing.uncovered, request.first_token_ms,
-        request.duration_ms,
-    ]  # fmt: skip
+        str(request.usage_source), str(request.usage_doubt), paid, share, paid - share,
+        closing.uncovered, request.first_token_ms, request.duration_ms, now,
+    )  # fmt: skip
 
 
 def _clean(text: str, length: int) -> str:
     """What a provider wrote, fit for a column: PostgreSQL would refuse the whole commit for NUL."""
-    return "".join(character for character in text if character.isprintable())[:length]
+    if not text.isprintable():
+        text = "".join(character for character in text if character.isprintable())
+    return text[:length]
 
 
-def record_usage(closings: list[Closing], now: datetime) -> None:
-    """Event and charge of each closing."""
-    if not closings:
-        return
-    adapt = connection.ops.adapt_datetimefield_value
-    events: list[Any] = []
-    for closing in closings:
-        request = closing.request
-        events += [
-            request.event_source, closing.event_id, closing.payload_hash, closing.call_pk,
-            request.prompt_tokens, request.cached_tokens, request.completion_tokens,
-            adapt(request.occurred_at or now), adapt(now),
-        ]  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT_EVENTS.format(rows=_rows(9, closings)), events)
-        event_pks = dict(cursor.fetchall())
-        charges: list[Any] = []
-        for closing in closings:
-            transaction_pk = closing.capture.transaction_pk if closing.capture else None
-            charges += [
-                event_pks[closing.call_pk], transaction_pk if closing.paid else None,
-                closing.request.call.price.price_version_pk, closing.paid,
-            ]  # fmt: skip
-        cursor.execute(_INSERT_CHARGES.format(rows=_rows(4, closings)), charges)
+def _event_row(closing: Closing, now: datetime) -> ledger.Row:
+    request = closing.request
+    return (
+        request.event_source, closing.event_id, closing.payload_hash, closing.call_pk,
+        request.prompt_tokens, request.cached_tokens, request.completion_tokens,
+        request.occurred_at or now, now,
+    )  # fmt: skip
 
 
-def _rows(columns: int, closings: list[Closing]) -> str:
-    return ", ".join([f"({', '.join(['%s'] * columns)})"] * len(closings))
+def _charge_row(closing: Closing) -> ledger.Row:
+    """The transaction by its key where that is known, else by the id of one that is being made."""
+    capture = closing.capture if closing.paid else None
+    return (
+        closing.call_pk,
+        capture.transaction_pk if capture else None,
+        capture.transaction_id if capture else None,
+        closing.request.call.price.price_version_pk,
+        closing.paid,
+    )
