@@ -38,6 +38,26 @@ def test_the_migration_can_be_taken_back_and_repeated(committed_db: Any) -> None
     assert "calls_in_doubt" not in list_indexes()
 
 
+def list_plain_indexes() -> set[str]:
+    """Columns of calls that have an index of their own, which is not unique."""
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, Call._meta.db_table).values()
+    plain = [index["columns"] for index in found if index["index"] and not index["unique"]]
+    return {columns[0] for columns in plain if len(columns) == 1}
+
+
+def test_indexes_that_nothing_reads_can_come_back(committed_db: Any) -> None:
+    gone = {"organisation_id", "api_key_id", "service_id", "price_version_id"}
+    if connection.vendor == "postgresql":
+        gone.add("public_id")
+    kept = list_plain_indexes()
+    assert not kept & gone
+    call_command("migrate", "metering", "0005", verbosity=0)
+    assert list_plain_indexes() == kept | gone
+    call_command("migrate", "metering", verbosity=0)
+    assert list_plain_indexes() == kept
+
+
 def test_calls_that_still_run_get_the_commission_of_now(
     committed_db: CommittedDatabase, meter: Meter
 ) -> None:

@@ -12,6 +12,8 @@ from marketplace.metering.models import Call
 from portal.kernel.clock import utc_now
 from portal.kernel.public_ids import new_public_id
 from tests.cast import make_key
+from tests.databases import CommittedDatabase
+from tests.ledger.auditor import audit
 from tests.market import give_tokens
 from tests.metering.books import COST, everything, wallet, wallet_of
 from tests.metering.conftest import Meter
@@ -82,6 +84,41 @@ def test_a_request_made_again_finds_its_call(meter: Meter, globex: Organisation)
     assert wallet_of(globex).posted_millitokens == balance
     assert everything()[4:] == before[4:]
     assert (Hold.objects.count(), Call.objects.count()) == (5, 3)
+
+
+def test_what_arrives_together_is_decided_one_by_one(
+    committed_db: CommittedDatabase, meter: Meter, globex: Organisation
+) -> None:
+    """Usual calls in one statement and the others step by step: whoever is which, each gets what
+    it would have got alone, and the books agree."""
+    give_tokens(globex, 150_000)
+    theirs = meter.authenticated(make_key(globex)[1])
+    secret = make_key(meter.acme, cap_millitokens=250_000, cap_period="total")[1]
+    capped = meter.authenticated(secret)
+
+    def ask(**fields: Any) -> metering.OpenCall:
+        return meter.request(**{"call_id": new_public_id("call"), **fields})
+
+    twice = ask()
+    first = [ask(key=capped), twice, ask(key=theirs), ask(), twice]
+    second = [ask(key=theirs), ask(key=capped), ask(key=theirs), ask()]
+    third = [ask(key=capped), ask(), ask(key=capped, prompt_tokens=0, completion_tokens=10)]
+    results = [metering.open_calls(batch, now=utc_now()) for batch in (first, second, third)]
+    assert [[result.outcome for result in batch] for batch in results] == [
+        ["opened"] * 5,
+        ["declined", "opened", "declined", "opened"],
+        ["declined", "opened", "opened"],
+    ]
+    audit()
+    assert results[0][4].call_id == twice.call_id
+    held = [call.hold.reference for call in Call.objects.select_related("hold") if call.hold]
+    assert held == [f"call:{call.public_id}" for call in Call.objects.all()]
+    assert (Hold.objects.count(), Call.objects.count()) == (11, 11)
+    before = everything()
+    for batch, known in zip((first, second, third), results, strict=True):
+        for result, told in zip(metering.open_calls(batch, now=utc_now()), known, strict=True):
+            assert replace(result, replayed=False) == replace(told, replayed=False)
+    assert everything() == before
 
 
 def test_an_answer_is_shortened_to_what_fits_the_call(meter: Meter, globex: Organisation) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.transaction import atomic
+from django.db.transaction import atomic, set_rollback
 
 from marketplace.ledger.models import HoldState
 from marketplace.ledger.services import reads, writes
@@ -62,20 +62,26 @@ def place_holds(
     if not requests:
         return []
     refuse_when_unguarded()
-    at_once = at_once and can_place_at_once()
-    if at_once and len(requests) == 1:
-        # A transaction around the one statement would be two more round trips.
-        [result], _rows = place_at_once(requests, now=now)
-        if result is not None:
-            return [result]
-        at_once = False
+    if at_once and can_place_at_once(1) and (results := _place_at_once(requests, now)):
+        return results
     with atomic(savepoint=False):
-        results: list[HoldResult | None] = [None] * len(requests)
-        if at_once:
-            results, _rows = place_at_once(requests, now=now)
-        left = [request for request, done in zip(requests, results, strict=True) if done is None]
-        slow = iter(_place(left, now) if left else [])
-        return [result or next(slow) for result in results]
+        return _place(requests, now)
+
+
+def _place_at_once(requests: Sequence[HoldRequest], now: datetime) -> list[HoldResult]:
+    """All by one statement, or none."""
+    if len(requests) == 1:
+        # A transaction around the one statement would be two more round trips.
+        results, _rows = place_at_once(requests, now=now)
+        return [result for result in results if result is not None]
+    with atomic():
+        results, _rows = place_at_once(requests, now=now)
+        placed = [result for result in results if result is not None]
+        if len(placed) < len(requests):
+            # Also lets go of the wallets, which are locked anew, in their order, with the others'.
+            set_rollback(True)
+            return []
+        return placed
 
 
 def _place(requests: Sequence[HoldRequest], now: datetime) -> list[HoldResult]:

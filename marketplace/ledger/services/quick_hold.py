@@ -95,9 +95,11 @@ _PLACE = Statement(
 )
 
 
-def can_place_at_once() -> bool:
-    """Whether this database knows how to; SQLite writes nothing in a query's parts."""
-    return connection.vendor == "postgresql"
+def can_place_at_once(count: int) -> bool:
+    """Whether so many holds may go to ``place_at_once`` and what it leaves step by step: on
+    PostgreSQL, and several only outside of a transaction, in which wallets would stay locked that
+    others lock in another order."""
+    return connection.vendor == "postgresql" and (count == 1 or not connection.in_atomic_block)
 
 
 def place_at_once(

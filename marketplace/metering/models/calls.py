@@ -83,11 +83,19 @@ class Call(models.Model):
     """One call: everything that a receipt needs."""
 
     public_id = PublicIdField(prefix="call")
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="calls")
-    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="calls")
+    # Every index costs each call twice, when it begins and when it ends: so none on columns that
+    # another begins with, or that nobody looks for.
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="calls", db_index=False
+    )
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.PROTECT, related_name="calls", db_index=False
+    )
     member = models.ForeignKey(User, on_delete=models.PROTECT, related_name="calls")
-    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="calls")
-    price_version = models.ForeignKey(PriceVersion, on_delete=models.PROTECT)
+    service = models.ForeignKey(
+        Service, on_delete=models.PROTECT, related_name="calls", db_index=False
+    )
+    price_version = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, db_index=False)
     hold = models.OneToOneField(Hold, on_delete=models.PROTECT, null=True, related_name="call")
     unit = models.CharField(max_length=4, choices=Unit)
     surface = models.CharField(max_length=7, choices=Surface, default=Surface.GATEWAY)
@@ -232,7 +240,7 @@ class UsageCharge(models.Model):
 
     event = models.OneToOneField(UsageEvent, on_delete=models.PROTECT, related_name="charge")
     transaction = models.OneToOneField(Transaction, on_delete=models.PROTECT, null=True)
-    price_version = models.ForeignKey(PriceVersion, on_delete=models.PROTECT)
+    price_version = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, db_index=False)
     amount_millitokens = models.BigIntegerField()
 
     class Meta:

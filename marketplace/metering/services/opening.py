@@ -105,7 +105,7 @@ def _start(request: OpenCall, caps: tuple[Cap, ...]) -> Attempt:
 
 def _open_at_once(attempts: list[Attempt], now: datetime) -> dict[str, int]:
     """Primary keys by public id, of those that one statement could hold for and write."""
-    if not ledger.can_place_at_once():
+    if not ledger.can_place_at_once(len(attempts)):
         return {}
     demands = _demand_all(attempts, now)
     rows = [_row(attempt, now) for attempt in attempts]
