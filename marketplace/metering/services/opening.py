@@ -19,20 +19,20 @@ from portal.kernel.public_ids import new_public_id
 # Beside the holds of one statement, whose references name the calls, or after them.
 _COLUMNS = """public_id text, organisation_pk bigint, api_key_pk bigint, member_pk bigint,
     service_pk bigint, price_version_pk bigint, hold_pk bigint, unit text, surface text,
-    operation text, streamed boolean, status text, error_code text, request_id text, attempt integer,
-    commission_basis_points integer, region text, retains_prompts_days integer, now timestamptz,
-    ended_at timestamptz"""
+    operation text, streamed boolean, status text, error_code text, request_id text,
+    attempt integer, commission_basis_points integer, region text, retains_prompts_days integer,
+    now timestamptz, ended_at timestamptz"""
 _INSERT = """
     INSERT INTO metering_call (public_id, organisation_id, api_key_id, member_id, service_id,
       price_version_id, hold_id, unit, surface, operation, streamed, status, error_code,
-      finish_reason, request_id, attempt, upstream_id, prompt_tokens, cached_tokens, completion_tokens,
-      usage_source, usage_doubt, cost_millitokens, commission_basis_points, share_millitokens,
-      commission_millitokens, uncovered_millitokens, region, retains_prompts_days, started_at,
-      ended_at, rolled_up)
+      finish_reason, request_id, attempt, upstream_id, prompt_tokens, cached_tokens,
+      completion_tokens, usage_source, usage_doubt, cost_millitokens, commission_basis_points,
+      share_millitokens, commission_millitokens, uncovered_millitokens, region,
+      retains_prompts_days, started_at, ended_at, rolled_up)
     SELECT v.public_id, v.organisation_pk, v.api_key_pk, v.member_pk, v.service_pk,
       v.price_version_pk, {hold}, v.unit, v.surface, v.operation, v.streamed, v.status,
-      v.error_code, '', v.request_id, v.attempt, '', 0, 0, 0, 'none', '', 0, v.commission_basis_points, 0, 0,
-      0, v.region, v.retains_prompts_days, v.now, v.ended_at, false
+      v.error_code, '', v.request_id, v.attempt, '', 0, 0, 0, 'none', '', 0,
+      v.commission_basis_points, 0, 0, 0, v.region, v.retains_prompts_days, v.now, v.ended_at, false
     FROM {rows}{join} ON CONFLICT (public_id) DO NOTHING
     RETURNING public_id, id
 """

@@ -28,7 +28,7 @@ def without_index(to, related_name):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("metering", "0005_calls_keep_their_commission")]
+    dependencies = [("metering", "0007_recounts_have_their_tables")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
