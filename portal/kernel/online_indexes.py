@@ -80,11 +80,9 @@ class RemoveColumnIndexesOnline(Operation):
             if index["index"] and not index["unique"] and index["columns"] == [column]:
                 schema_editor.execute(f"DROP INDEX {how}{schema_editor.quote_name(name)}")
 
-    def database_backwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *states: Any
-    ) -> None:
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         model, _column = self._find(app_label, states[0])
-        field = model._meta.get_field(self.field_name)
+        field: Any = model._meta.get_field(self.field_name)
         options: dict[str, Any] = {"concurrently": True} if _is_postgresql(schema_editor) else {}
         if field.unique:
             if not options:
