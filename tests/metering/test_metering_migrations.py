@@ -52,7 +52,7 @@ def test_indexes_that_nothing_reads_can_come_back(committed_db: Any) -> None:
         gone.add("public_id")
     kept = list_plain_indexes()
     assert not kept & gone
-    call_command("migrate", "metering", "0007", verbosity=0)
+    call_command("migrate", "metering", "0008", verbosity=0)
     assert list_plain_indexes() == kept | gone
     call_command("migrate", "metering", verbosity=0)
     assert list_plain_indexes() == kept

@@ -28,7 +28,7 @@ def without_index(to, related_name):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("metering", "0007_recounts_have_their_tables")]
+    dependencies = [("metering", "0008_organisations_have_budgets")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
