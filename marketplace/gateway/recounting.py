@@ -25,6 +25,7 @@ from marketplace.upstream.recount.counting import Counts, count_again
 from marketplace.upstream.recount.families import Family, find_family
 from marketplace.upstream.recount.prompts import Prompt, read_prompt
 from marketplace.upstream.recount.transcript import Transcript
+from marketplace.upstream.recount.vocabularies import forget_texts
 from marketplace.upstream.usage import NO_USAGE, Usage
 from portal.kernel.clock import utc_now
 
@@ -83,7 +84,7 @@ class Recounter:
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     async def count(self, job: _Job) -> Counts:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _count, job)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _count_one, job)
 
     def is_chosen(self, job: _Job, cost_millitokens: int) -> bool:
         percent = settings.RECOUNT_SAMPLE_PERCENT
@@ -179,6 +180,13 @@ class CallRecount:
         return _Job(self._call, usage, family, prompt, self._answer)
 
 
+def _count_one(job: _Job) -> Counts:
+    try:
+        return _count(job)
+    finally:
+        forget_texts()
+
+
 def _count(job: _Job) -> Counts:
     return count_again(
         job.family,
@@ -189,7 +197,10 @@ def _count(job: _Job) -> Counts:
 
 
 def _count_all(batch: Sequence[_Job]) -> list[CountedCall]:
-    return [_describe(job, _count(job)) for job in batch]
+    try:
+        return [_describe(job, _count(job)) for job in batch]
+    finally:
+        forget_texts()
 
 
 def _describe(job: _Job, counts: Counts) -> CountedCall:

@@ -87,7 +87,7 @@ def _make_market(upstream_port: int) -> list[str]:
     """A service at the canned upstream, and the keys of tenants that can pay."""
     service = make_live_service(
         make_provider("Canned"),
-        make_model(MODEL, name="Canned"),
+        make_model(MODEL, name="Canned", tokenizer="qwen3"),
         endpoint_url=f"http://127.0.0.1:{upstream_port}/v1",
     )
     assert service.status == "live"

@@ -30,7 +30,7 @@ from tests.billing.shop import open_order, pay, signed
 from tests.billing.top_ups import agree
 from tests.billing.transfers import open_transfer
 from tests.cast import make_key, make_member, make_organisation, make_person
-from tests.market import give_tokens, make_budget, make_call
+from tests.market import count_again, give_tokens, make_budget, make_call
 from tests.partners.cast import PRICES, make_live_service
 
 INVITATION_TOKEN = "an-invitation-to-{slug}"
@@ -116,6 +116,8 @@ def make_tenant(name: str, *, pack: Pack, model: AIModel) -> Tenant:
     draft, review = _submit_draft(provider, model)
     give_tokens(organisation)
     key, secret = make_key(organisation, created_by=member, name=f"Key of {name}")
+    call = make_call(secret, service)
+    count_again(call)
     waiting, session = open_order(organisation, pack, key=f"{stem}-waiting")
     return Tenant(
         organisation=organisation,
@@ -125,7 +127,7 @@ def make_tenant(name: str, *, pack: Pack, model: AIModel) -> Tenant:
         key=key,
         secret=secret,
         budget=make_budget(organisation, 10**12, member=member, period="month"),
-        call=make_call(secret, service),
+        call=call,
         waiting=waiting,
         session=session,
         paid=buy(organisation, pack, f"{stem}-paid"),

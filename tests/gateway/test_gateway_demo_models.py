@@ -14,7 +14,7 @@ import pytest
 from django.conf import LazySettings
 
 from accounts.models import Organisation
-from marketplace.metering.models import Call
+from marketplace.metering.models import Call, Recount
 from portal.management.demo_servers import missing_packages
 from tests.cast import make_key
 from tests.gateway.market import Market
@@ -72,6 +72,7 @@ def test_chat_and_embeddings(
     thread_site: ThreadSite, acme: Organisation, settings: LazySettings
 ) -> None:
     settings.UPSTREAM_DRAIN_SECONDS = 100.0  # a busy machine generates slowly
+    settings.RECOUNT_SAMPLE_PERCENT = 100
     with demo_server("chat") as chat_port, demo_server("embeddings") as embeddings_port:
         ports = (chat_port, embeddings_port)
         settings.OUTBOUND_ALLOWED_PRIVATE = [f"127.0.0.1:{port}" for port in ports]
@@ -136,6 +137,17 @@ def test_chat_and_embeddings(
         assert received[-1].usage is not None
         assert received[-1].usage.completion_tokens == market.last_call().completion_tokens
         assert market.last_call().first_token_ms is not None
+
+        # The market reads the model's vocabulary from its weights, and counts what it counts.
+        give_up_at = time.monotonic() + 60
+        while Recount.objects.count() < 4:
+            assert time.monotonic() < give_up_at
+            time.sleep(0.05)
+        for recount in Recount.objects.select_related("call"):
+            assert (recount.tokenizer, recount.verdict) == ("smollm2", "agrees")
+            assert abs(recount.completion_reported - (recount.completion_counted or 0)) <= 1
+            if recount.call.operation != "completions":
+                assert recount.prompt_counted == recount.prompt_reported
 
         vectors = client.embeddings.create(
             model=embeddings.model.handle, input=["query: hello", "query: 你好"]

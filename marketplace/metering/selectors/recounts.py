@@ -8,12 +8,12 @@ from django.db.models import Sum
 
 from marketplace.metering.models import Calibration, RecountTally
 
-RECENT = timedelta(days=30)
+RECENT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class CountRecord:
-    """Recounts of a service in the last thirty days; what could not be counted is not in them.
+    """Recounts of a service in the last seven days; what could not be counted is not in them.
 
     ``prompt_offset`` are the tokens that its prompts have beyond the texts; None: not known yet.
     """

@@ -33,20 +33,17 @@ class Counts:
 def count_again(
     family: Family, prompt: Prompt, answer: Transcript | None, *, hidden_reasoning: bool = False
 ) -> Counts:
-    """Count with the family's tokenizer; takes about a second for ten million characters.
+    """Count with the family's tokenizer; takes about a second for fifty million characters.
 
-    ``answer`` is None for embeddings. ``hidden_reasoning``: the provider counted thoughts that it
-    did not show.
+    Call ``vocabularies.forget_texts`` after a few of these. ``answer`` is None for embeddings.
+    ``hidden_reasoning``: the provider counted thoughts that it did not show.
     """
     try:
         counter = get_counter(family)
     except VocabularyMissing:
         return Counts(prompt_reason="no_vocabulary", completion_reason="no_vocabulary")
-    try:
-        prompt_tokens, prompt_reason = _count_prompt(counter, family, prompt)
-        completion, reason = _count_answer(counter, answer, hidden_reasoning)
-    finally:
-        counter.forget()
+    prompt_tokens, prompt_reason = _count_prompt(counter, family, prompt)
+    completion, reason = _count_answer(counter, answer, hidden_reasoning)
     return Counts(
         prompt_tokens=prompt_tokens,
         prompt_reason=prompt_reason,
