@@ -6,6 +6,7 @@ start and stop.
 """
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -44,6 +45,10 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve only after the first look at what guards the ledger, and look on until the end."""
     watch = Watch()
     await asyncio.to_thread(watch.start)
+    # What was loaded by now stays loaded: to look through all of it for garbage, again and again,
+    # would stop every call for a tenth of a second each time.
+    gc.collect()
+    gc.freeze()
     try:
         await gateway_application(scope, receive, send)
     finally:

@@ -1,11 +1,9 @@
 """Millitokens as the gateway writes them: exact, never through a float."""
 
-from decimal import Decimal
-
 import orjson
 
-_TOKENS = -3
-_CURRENCY = -9
+_TOKENS = 3
+_CURRENCY = 9
 
 
 def tokens_text(millitokens: int) -> str:
@@ -23,6 +21,7 @@ def currency_number(millitokens: int) -> orjson.Fragment:
     return orjson.Fragment(currency_text(millitokens))
 
 
-def _shift(millitokens: int, exponent: int) -> str:
-    text = format(Decimal(millitokens).scaleb(exponent), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def _shift(millitokens: int, places: int) -> str:
+    whole, rest = divmod(abs(millitokens), 10**places)
+    text = f"{whole}.{rest:0{places}d}".rstrip("0").rstrip(".")
+    return f"-{text}" if millitokens < 0 else text

@@ -7,6 +7,7 @@ open it (``calls``: choice of service, hold), ask the provider (``upstream``), a
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import lru_cache
 from urllib.parse import unquote
 
 import structlog
@@ -104,10 +105,14 @@ async def _refuse(exchange: Exchange, refusal: GatewayRefusal) -> None:
 
 
 def _check_host(exchange: Exchange) -> None:
-    host = exchange.headers.get(b"host", b"").decode("latin-1")
-    domain, _port = split_domain_port(host)
-    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+    if not _is_ours(exchange.headers.get(b"host", b""), tuple(settings.ALLOWED_HOSTS)):
         raise GatewayRefusal(400, "invalid_host", _("This server is not called by that name."))
+
+
+@lru_cache(maxsize=256)
+def _is_ours(host: bytes, allowed: tuple[str, ...]) -> bool:
+    domain, _port = split_domain_port(host.decode("latin-1"))
+    return bool(domain) and validate_host(domain, allowed)
 
 
 def _route(exchange: Exchange) -> Handler:
@@ -177,7 +182,7 @@ async def _call(
     """
     ledger.refuse_when_unguarded()
     key = await gateway.keys.authenticate(exchange)
-    if key.touch_due:
+    if gateway.keys.is_note_due(key):
         gateway.start(gateway.keys.note_use(key))
     with gateway.budget.share() as share:
         body = await exchange.read_body(

@@ -54,14 +54,18 @@ class KeyRing:
         check_origin(exchange, key)
         return key
 
+    def is_note_due(self, key: AuthenticatedKey) -> bool:
+        """Whether its use was not written down for a minute."""
+        noted_at = self._noted.get(key.key_id, -_NOTED_SECONDS)
+        return key.touch_due and time.monotonic() - noted_at >= _NOTED_SECONDS
+
     async def note_use(self, key: AuthenticatedKey) -> None:
         """Write down that the key was used, once a minute; outside of the call."""
-        now = time.monotonic()
-        if not key.touch_due or now - self._noted.get(key.key_id, -_NOTED_SECONDS) < _NOTED_SECONDS:
+        if not self.is_note_due(key):
             return
         if len(self._noted) >= _MOST_REMEMBERED:
             self._noted.clear()
-        self._noted[key.key_id] = now
+        self._noted[key.key_id] = time.monotonic()
         await self._database.write(accounts.touch_api_key, key_pk=key.key_id, now=utc_now())
 
     async def _look_up(self, digest: bytes, text: bytes) -> AuthenticatedKey:

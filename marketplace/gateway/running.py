@@ -29,9 +29,9 @@ from portal.kernel.coalescer import Coalescer
 
 logger = structlog.get_logger(__name__)
 
-# Calls in one commit, and commits at once: one is written while another waits for the disk.
+# Calls in one commit, and commits at once. More would wait for the same wallets and share less.
 MOST_TOGETHER = 64
-LANES = 2
+LANES = 1
 
 
 class Gateway:

@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -42,7 +43,12 @@ def refuse_bad_address(url: str, *, allowed_private: Collection[str] | None = No
     Use it when somebody saves an address; every request checks again. ``allowed_private`` are
     ``host:port`` pairs, by default those of the settings.
     """
-    allowed = _allowed(allowed_private)
+    _judge(url, _allowed(allowed_private))
+
+
+@lru_cache(maxsize=1024)
+def _judge(url: str, allowed: frozenset[str]) -> None:
+    """Remembered for addresses that are good, since every call asks."""
     try:
         parts = urlsplit(url)
         port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
