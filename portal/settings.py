@@ -305,6 +305,8 @@ GATEWAY_KEY_TOKENS_PER_MINUTE = env.int("GATEWAY_KEY_TOKENS_PER_MINUTE", default
 GATEWAY_SERVICE_REQUESTS_PER_MINUTE = env.int("GATEWAY_SERVICE_REQUESTS_PER_MINUTE", default=0)
 GATEWAY_SERVICE_TOKENS_PER_MINUTE = env.int("GATEWAY_SERVICE_TOKENS_PER_MINUTE", default=0)
 GATEWAY_PROCESSES = env.int("GATEWAY_PROCESSES", default=env.int("WEB_CONCURRENCY", default=1))
+# How long the answer to a call with an Idempotency-Key can be had again.
+GATEWAY_REPLAY_SECONDS = env.float("GATEWAY_REPLAY_SECONDS", default=3600.0)
 # Output assumed for the hold when the caller names no max_tokens.
 GATEWAY_ASSUMED_OUTPUT_TOKENS = env.int("GATEWAY_ASSUMED_OUTPUT_TOKENS", default=1024)
 # Counting calls again with their models' own tokenizers: of how many per cent of the calls (0: of
@@ -346,6 +348,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": env.float("LEDGER_SEAL_SECONDS", default=300.0),
     },
     "roll-up-usage": {"task": "metering.roll_up_usage", "schedule": 20.0},
+    "forget-answers": {"task": "metering.forget_answers", "schedule": 60.0},
     "deliver-sandbox-events": {"task": "billing.deliver_sandbox_events", "schedule": 20.0},
     "drive-inbox": {"task": "billing.drive_inbox", "schedule": 60.0},
     "sweep-orders": {"task": "billing.sweep_orders", "schedule": 60.0},

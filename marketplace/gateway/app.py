@@ -15,7 +15,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.utils.translation import gettext_lazy as _
 
-from marketplace.gateway import listings, requests
+from marketplace.gateway import listings, replay, requests
 from marketplace.gateway.completing import complete
 from marketplace.gateway.completions import parse_completions
 from marketplace.gateway.errors import GatewayRefusal, refuse_domain, refuse_unexpected
@@ -201,7 +201,10 @@ async def _call(
         exchange.watch()
         run = stream if request.stream else complete
         async with gateway.rates.admit(exchange, key, request):
-            await run(gateway, exchange, key, request)
+            if replay.HEADER in exchange.headers:
+                await replay.run_once(run, gateway, exchange, key, request, body=body)
+            else:
+                await run(gateway, exchange, key, request)
 
 
 _ROUTES: dict[str, tuple[str, Handler]] = {

@@ -5,6 +5,7 @@ from marketplace.gateway import answers
 from marketplace.gateway.calls import Ending, RunningCall
 from marketplace.gateway.errors import refuse_failure
 from marketplace.gateway.exchange import ClientGone, Exchange, Share
+from marketplace.gateway.replay import keep
 from marketplace.gateway.requests import CallRequest
 from marketplace.gateway.running import Attempts, CallClosing, Gateway
 from marketplace.gateway.voices.registry import voice_of
@@ -65,6 +66,8 @@ async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: S
                 most_completion_tokens=call.most_tokens,
             )
         )
+        if exchange.claim:
+            exchange.claim.spent = True
         closed = await closing.close(
             Ending(
                 status="succeeded",
@@ -75,5 +78,8 @@ async def _try(gateway: Gateway, exchange: Exchange, call: RunningCall, share: S
             )
         )
     written["usage"] = voice.render_usage(usage, closed)
-    await exchange.send_json(200, written, [*call.headers, *closed.headers])
+    headers = [*call.headers, *closed.headers]
+    if exchange.claim:
+        await keep(gateway, exchange.claim, call.opened.public_id, written, headers)
+    await exchange.send_json(200, written, headers)
     recount.finish(usage, closed)

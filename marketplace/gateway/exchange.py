@@ -11,6 +11,7 @@ import orjson
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
+from marketplace.gateway.claims import Claim
 from marketplace.gateway.errors import GatewayRefusal
 from marketplace.gateway.rates import Taken
 from portal.kernel.public_ids import new_public_id
@@ -92,6 +93,7 @@ class Exchange:
         # Sent with whatever is answered: what limits and CORS say.
         self.answer_headers: list[tuple[bytes, bytes]] = []
         self.taken: Taken | None = None
+        self.claim: Claim | None = None
         self.answer_started = False
         self.gone = False
         self.on_gone: Callable[[], None] | None = None

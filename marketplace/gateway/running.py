@@ -145,6 +145,8 @@ class Attempts:
             first_model=self._first_model,
             health=self._gateway.health,
         )
+        if self._exchange.claim and not self._tried:
+            opening.call_id = self._exchange.claim.call_id
         try:
             call = await self._gateway.openings.submit(opening)
         except GatewayRefusal:

@@ -1,4 +1,4 @@
-"""What beat wakes: both are safe to run twice at once and catch up after a pause."""
+"""What beat wakes: all are safe to run twice at once and catch up after a pause."""
 
 from celery import shared_task
 
@@ -16,3 +16,8 @@ def roll_up_usage() -> int:
     counted = services.roll_up_usage(now=utc_now())
     services.settle_openings(now=utc_now())
     return counted
+
+
+@shared_task(name="metering.forget_answers")
+def forget_answers() -> int:
+    return services.forget_answers(now=utc_now())

@@ -102,10 +102,22 @@ ERROR_CODES = (
         _("What provider asks for excludes every service of the model; param says which wish did."),
     ),
     ErrorCode(
+        409,
+        "idempotency_in_progress, idempotency_key_used",
+        "ConflictError",
+        _("A request with this Idempotency-Key still runs, or its answer is not kept any more."),
+    ),
+    ErrorCode(
         413,
         "request_too_large",
         "APIStatusError",
         _("The body is above the limit. Send less at a time."),
+    ),
+    ErrorCode(
+        422,
+        "idempotency_mismatch",
+        "UnprocessableEntityError",
+        _("Another request had this Idempotency-Key. Use a new one for each request."),
     ),
     ErrorCode(
         429,

@@ -22,6 +22,7 @@ from marketplace.metering.models.recounts import (
     RecountTally,
     Verdict,
 )
+from marketplace.metering.models.stored_answers import StoredAnswer
 
 __all__ = [
     "COSTING_STATUSES",
@@ -36,6 +37,7 @@ __all__ = [
     "RecountReason",
     "RecountTally",
     "RollUp",
+    "StoredAnswer",
     "Surface",
     "UsageCharge",
     "UsageDoubt",

@@ -22,6 +22,13 @@ from marketplace.metering.services.opening import extend_call, open_calls
 from marketplace.metering.services.recounting import record_recounts
 from marketplace.metering.services.repairs import write_missing_charge
 from marketplace.metering.services.rolling_up import roll_up_usage
+from marketplace.metering.services.stored_answers import (
+    Earlier,
+    claim_answer,
+    forget_answers,
+    give_back_claim,
+    keep_answer,
+)
 from marketplace.metering.services.sweeping import longest_call, sweep_open_calls
 
 __all__ = [
@@ -30,15 +37,20 @@ __all__ = [
     "BudgetRejected",
     "CloseCall",
     "CloseResult",
+    "Earlier",
     "OpenCall",
     "OpenResult",
     "OpenedCall",
     "UsageNotPossible",
     "archive_budget",
     "change_budget",
+    "claim_answer",
     "close_calls",
     "create_budget",
     "extend_call",
+    "forget_answers",
+    "give_back_claim",
+    "keep_answer",
     "longest_call",
     "open_calls",
     "purse_of",
