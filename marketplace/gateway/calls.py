@@ -27,6 +27,7 @@ from portal.kernel.clock import utc_now
 
 # What can set an answer's length beside the caller and the model.
 SHORT_OF_FUNDS = "credit_balance_exhausted"
+SHORT_OF_BUDGET = "budget_exhausted"
 SHORT_OF_TIME = "time_limit"
 LIMITED_BY_MAX_COST = "max_cost"
 
@@ -132,6 +133,13 @@ def extend_call(call: RunningCall, tokens: int) -> bool:
     return True
 
 
+def name_shortage(call: RunningCall) -> str:
+    """What does not allow the call to hold more: its wallets, else a cap or budget."""
+    [spendable] = ledger.list_spendable([call.purse])
+    enough = spendable >= call.service.price.output_millitokens
+    return SHORT_OF_BUDGET if enough else SHORT_OF_FUNDS
+
+
 def close_calls(endings: Sequence[tuple[RunningCall, Ending]]) -> list[Closed]:
     """Charge and record the calls in one commit. Safe to repeat."""
     results = metering.close_calls(
@@ -200,6 +208,8 @@ def _limit_answer(
 ) -> tuple[int, str]:
     """The most tokens the answers may have, and which limit of ours set that, if one did."""
     held, most = opened.completion_tokens, size.most_completion_tokens
+    if opened.shortened_by == "limit_exceeded":
+        return held, SHORT_OF_BUDGET
     limited_by = LIMITED_BY_MAX_COST if size.limited_by_max_cost else ""
     if most <= size.completion_tokens:
         return held, SHORT_OF_FUNDS if held < size.completion_tokens else limited_by

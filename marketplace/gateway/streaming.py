@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.services import AuthenticatedKey
 from marketplace.gateway import answers, calls
-from marketplace.gateway.calls import SHORT_OF_FUNDS, SHORT_OF_TIME, Closed, Ending, RunningCall
+from marketplace.gateway.calls import SHORT_OF_TIME, Closed, Ending, RunningCall
 from marketplace.gateway.delivery import Delivery
 from marketplace.gateway.errors import GatewayRefusal, refuse_failure
 from marketplace.gateway.event_stream import EventStream
@@ -128,8 +128,10 @@ class Relay:
             return
         size = self._delivery.count(choices)
         self._recount.add(choices)
+        if self._cut:
+            return
         self._finish_reason = answers.read_finish_reason(choices) or self._finish_reason
-        if self._cut or (self._exchange.gone and self.has_output):
+        if self._exchange.gone and self.has_output:
             return
         if not self.has_output:
             if not size and not self._finish_reason and len(self._early) < _MOST_EARLY_CHUNKS:
@@ -157,12 +159,12 @@ class Relay:
                 if not block:
                     self._can_grow = False
                     self._exhausted = True
-                    call.limited_by = SHORT_OF_FUNDS
+                    call.limited_by = await self._gateway.database.read(calls.name_shortage, call)
                     break
             else:
                 self._can_grow = call.most_tokens > call.held_tokens
         if self._exhausted and used > call.held_tokens:
-            self._cut, self._finish_reason = SHORT_OF_FUNDS, "length"
+            self._cut, self._finish_reason = call.limited_by, "length"
             self._stop_listening()
 
     def _leave(self) -> None:

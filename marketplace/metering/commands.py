@@ -15,8 +15,8 @@ class OpenCall:
     """A call about to be made, with the most that it can use.
 
     With ``least_completion_tokens`` the answer may be held for fewer tokens, down to that many,
-    when the wallet cannot pay for ``completion_tokens`` (say, because the caller named no
-    length). ``limits`` are caps beside the key's own and the budgets, which always count.
+    when wallet, cap or budgets do not allow ``completion_tokens`` (say, because the caller named
+    no length). ``limits`` are caps beside the key's own and the budgets, which always count.
     ``attempt``: which try of its request it is.
 
     With a ``call_id`` (a fresh public id of the caller's) the very same request, made again because
@@ -46,7 +46,8 @@ class OpenCall:
 class OpenedCall:
     """A call that may run: its tokens are held (``hold_id`` is empty where it can cost nothing).
 
-    ``completion_tokens`` is how much answer is held for.
+    ``completion_tokens`` is how much answer is held for; ``shortened_by`` is the ledger's reason
+    if that is less than was asked for.
     """
 
     call_pk: int
@@ -61,6 +62,7 @@ class OpenedCall:
     prompt_tokens: int
     completion_tokens: int
     started_at: datetime
+    shortened_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from marketplace.catalog import selectors as catalog
 from marketplace.catalog import services as catalog_services
 from marketplace.catalog.models import Service
 from marketplace.ledger import services as ledger
-from marketplace.ledger.models import Hold, Wallet
+from marketplace.ledger.models import Hold, Limit, Wallet
 from marketplace.metering.models import Call
 from marketplace.metering.services import archive_budget
 from portal.kernel.clock import utc_now
@@ -88,6 +88,50 @@ def test_a_small_wallet_shortens_an_answer_of_no_named_length(
     assert Wallet.objects.get(owner_key=globex.public_id).held_millitokens == 0
     status, _headers, answer = market.post(CHAT_PATH, {**GOOD, "max_tokens": 400}, secret=secret)
     assert (status, answer["error"]["code"]) == (402, "credit_balance_exhausted")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_small_cap_shortens_an_answer_of_no_named_length(market: Market, stream: bool) -> None:
+    _key, secret = make_key(market.acme, cap_millitokens=200_000)
+    market.site.upstream.default = Behaviour(words=("w",) * 500)
+    client = market.client(secret=secret)
+    if stream:
+        chunks = client.chat.completions.create(
+            model=CHAT, messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+        )
+        answer = list(chunks)[-1]
+    else:
+        answer = client.chat.completions.create(model=CHAT, messages=MESSAGES)
+    assert answer.model_extra is not None
+    assert answer.model_extra["tokenworks"] == {"limited_by": "budget_exhausted"}
+    asked = market.site.upstream.calls[-1].body["max_tokens"]
+    assert 16 <= asked < 200
+    assert market.last_call().completion_tokens == asked
+    limit = Limit.objects.get()
+    assert (limit.held_millitokens, limit.spent_millitokens) == (
+        0,
+        market.last_call().cost_millitokens,
+    )
+    with pytest.raises(APIStatusError, match="cap"):
+        client.chat.completions.create(model=CHAT, messages=MESSAGES, max_tokens=400)
+    market.assert_books_balance()
+
+
+def test_a_stream_ends_where_its_keys_cap_does(market: Market) -> None:
+    _key, secret = make_key(market.acme, cap_millitokens=1_500_000)
+    market.site.upstream.default = Behaviour(words=("word",) * 4000)
+    with market.client(secret=secret).chat.completions.create(
+        model=CHAT, messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+    ) as chunks:
+        received = list(chunks)
+    assert received[-2].choices[0].finish_reason == "length"
+    for chunk in received[-2:]:
+        assert chunk.model_extra is not None
+        assert chunk.model_extra["tokenworks"] == {"limited_by": "budget_exhausted"}
+    call = market.last_call()
+    assert 1_300_000 < call.cost_millitokens <= 1_500_000
+    assert (call.finish_reason, call.uncovered_millitokens) == ("length", 0)
+    market.assert_books_balance()
 
 
 def test_a_stream_grows_its_hold(market: Market) -> None:

@@ -23,6 +23,10 @@ class LimitDemand:
     period_start: datetime
     max_millitokens: int | None
 
+    @property
+    def name(self) -> tuple[str, datetime]:
+        return (self.subject, self.period_start)
+
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:

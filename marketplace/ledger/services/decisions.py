@@ -48,16 +48,16 @@ def lock_limits(requests: Iterable[HoldRequest], wallets: Wallets) -> Limits:
     ]
     if not payable:
         return {}
-    names = {_name(demand) for request in payable for demand in request.limits}
+    names = {demand.name for request in payable for demand in request.limits}
     limits = {
         (limit.subject, limit.period_start): limit for limit in reads.lock_limits_named(names)
     }
     missing = {
-        _name(demand): demand.max_millitokens
+        demand.name: demand.max_millitokens
         for request in payable
         if _refusing_limit(request, limits) is None
         for demand in request.limits
-        if _name(demand) not in limits
+        if demand.name not in limits
     }
     if missing:
         run(writes.INSERT_LIMITS, [(*name, maximum) for name, maximum in missing.items()])
@@ -85,7 +85,7 @@ def decide(request: HoldRequest, wallets: Wallets, limits: Limits) -> Decision:
         decision.decline_code, decision.decline_subject = "limit_exceeded", refusing.subject
         return decision
     for demand in request.limits:
-        limit = limits[_name(demand)]
+        limit = limits[demand.name]
         limit.max = demand.max_millitokens
         decision.limits.append(limit)
     decision.reserve()
@@ -107,12 +107,8 @@ def _refusing_limit(request: HoldRequest, limits: Limits) -> LimitDemand | None:
     for demand in request.limits:
         if demand.max_millitokens is None:
             continue
-        limit = limits.get(_name(demand))
+        limit = limits.get(demand.name)
         used = limit.held + limit.spent if limit else 0
         if request.amount_millitokens > demand.max_millitokens - used:
             return demand
     return None
-
-
-def _name(demand: LimitDemand) -> tuple[str, datetime]:
-    return (demand.subject, demand.period_start)

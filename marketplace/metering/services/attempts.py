@@ -35,7 +35,8 @@ class Attempt:
     completion_tokens: int
     caps: tuple[Cap, ...] = ()
     hold: ledger.HoldResult | None = None
-    retried: bool = False
+    # Why a first hold was declined that a smaller one was tried after.
+    shortened_by: str = ""
 
     @property
     def purse(self) -> Purse:
@@ -77,6 +78,8 @@ def find_opened(attempt: Attempt) -> OpenResult:
             opened,
             prompt_tokens=request.prompt_tokens,
             completion_tokens=_held_answer(attempt, opened.held_millitokens),
+            # The first hold is remembered as declined; the smaller one runs.
+            shortened_by=hold.decline_code if hold else "",
         )
     return OpenResult(outcome="opened", call=opened, call_id=call.public_id, replayed=True)
 

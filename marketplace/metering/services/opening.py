@@ -16,6 +16,8 @@ from marketplace.metering.selectors.budgets_in_force import find_budgets_in_forc
 from marketplace.metering.services.attempts import Attempt, find_opened
 from portal.kernel.public_ids import new_public_id
 
+# What a shorter answer may get round.
+_SHORTENING = ("insufficient_funds", "limit_exceeded")
 # Beside the holds of one statement, whose references name the calls, or after them.
 _COLUMNS = """public_id text, organisation_pk bigint, api_key_pk bigint, member_pk bigint,
     service_pk bigint, price_version_pk bigint, hold_pk bigint, unit text, surface text,
@@ -67,7 +69,7 @@ def open_calls(requests: Sequence[OpenCall], *, now: datetime) -> list[OpenResul
         return [_conclude(attempt, pks, now) for attempt in attempts]
     with transaction.atomic():
         _place_holds([a for a in left if a.amount and a.hold is None], now)
-        shrunk = [attempt for attempt in left if _shrink(attempt)]
+        shrunk = [attempt for attempt in left if _shrink(attempt, now)]
         _place_holds(shrunk, now)
         fresh = [attempt for attempt in left if not (attempt.hold and attempt.hold.replayed)]
         pks |= _insert_calls(fresh, now)
@@ -142,7 +144,7 @@ def _demand(
         amount_millitokens=attempt.amount,
         idempotency_scope=request.idempotency_scope or f"call:{request.key.key_public_id}",
         # The second, smaller hold of a call that may be shortened has a key of its own.
-        idempotency_key=f"{key}:short" if attempt.retried else key,
+        idempotency_key=f"{key}:short" if attempt.shortened_by else key,
         request_hash=request.request_hash,
         expires_at=request.expires_at,
         scopes=purse.scopes,
@@ -152,23 +154,33 @@ def _demand(
     )
 
 
-def _shrink(attempt: Attempt) -> bool:
-    """Whether to try again with a shorter answer, as long as what is left in the wallet pays."""
+def _shrink(attempt: Attempt, now: datetime) -> bool:
+    """Whether to try again with a shorter answer, as long as what is left pays for."""
     request, hold = attempt.request, attempt.hold
     least = request.least_completion_tokens
-    if hold is None or hold.decline_code != "insufficient_funds" or least is None:
+    if hold is None or hold.decline_code not in _SHORTENING or least is None:
         return False
     if hold.replayed:
         return False  # what became of it then is written in the call
     price = request.service.price
-    [spendable] = ledger_selectors.list_spendable([attempt.purse])
-    left = spendable - attempt.prompt_cost
+    left = _find_left(attempt, now) - attempt.prompt_cost
     if not price.output_millitokens or left < least * price.output_millitokens:
         return False
     attempt.completion_tokens = min(left // price.output_millitokens, request.completion_tokens)
     attempt.amount = attempt.prompt_cost + attempt.completion_tokens * price.output_millitokens
-    attempt.retried = True
+    attempt.shortened_by = hold.decline_code
     return True
+
+
+def _find_left(attempt: Attempt, now: datetime) -> int:
+    """Millitokens that wallets, cap and budgets still allow, all of them."""
+    [left] = ledger_selectors.list_spendable([attempt.purse])
+    [demand] = _demand_all([attempt], now)
+    counts = ledger_selectors.get_limit_counts({limit.name for limit in demand.limits})
+    for limit in demand.limits:
+        if limit.max_millitokens is not None:
+            left = min(left, limit.max_millitokens - sum(counts.get(limit.name, (0, 0))))
+    return left
 
 
 def _insert_calls(attempts: list[Attempt], now: datetime) -> dict[str, int]:
@@ -227,4 +239,5 @@ def _opened(attempt: Attempt, pk: int, started_at: datetime) -> OpenedCall:
         prompt_tokens=attempt.request.prompt_tokens,
         completion_tokens=attempt.completion_tokens,
         started_at=started_at,
+        shortened_by=attempt.shortened_by,
     )
