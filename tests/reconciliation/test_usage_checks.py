@@ -168,7 +168,7 @@ def test_what_was_received_was_charged_repeated_quarantined_or_rejected(
 def test_what_cost_the_operator_or_is_in_doubt_is_told_by_reason(busy: Wallet, sam: User) -> None:
     run_twice()
     told = {finding.detail["reason"]: finding for finding in findings(22)}
-    assert set(told) == {"beyond_hold", "more_than_possible"}
+    assert set(told) == {"beyond_hold", "more_than_possible", "disputed"}
     assert told["beyond_hold"].at_stake_millitokens == 800_000
     assert {finding.state for finding in told.values()} == {FindingState.OPEN}
     for finding in told.values():
@@ -176,15 +176,15 @@ def test_what_cost_the_operator_or_is_in_doubt_is_told_by_reason(busy: Wallet, s
             finding=finding, note="Known.", user=sam, actor=SYSTEM_ACTOR, now=utc_now()
         )
     run_twice()
-    assert len(findings(22)) == 2
+    assert len(findings(22)) == 3
     # As if one of them had ended only now, or with test tokens.
     inject("UPDATE metering_call SET ended_at = %s WHERE uncovered_millitokens > 0", utc_now())
     run_twice()
-    assert len(findings(22)) == 3
+    assert len(findings(22)) == 4
     inject("UPDATE reconciliation_finding SET resolved_at = %s, state = 'resolved'", LONG_AGO)
     inject("UPDATE metering_call SET unit = 'test'")
     run_once()
-    assert Finding.objects.filter(check_number=22).count() == 3
+    assert Finding.objects.filter(check_number=22).count() == 4
 
 
 def test_guards_that_are_gone_are_found(book: Wallet) -> None:
