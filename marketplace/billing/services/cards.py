@@ -73,7 +73,8 @@ def begin_card_visit(*, organisation: Organisation, user: User, now: datetime) -
 def look_at_card_visits(*, organisation: Organisation, now: datetime) -> None:
     """Ask what came of the organisation's visits. Over the network; a provider that cannot be
     reached is asked again next time."""
-    for card in SavedCard.objects.filter(_visited(now), organisation=organisation):
+    cards = SavedCard.objects.filter(_visited(now), organisation=organisation)
+    for card in cards.order_by("pk"):  # of several that were saved, the first one counts
         try:
             visit = get_payment_provider(card.provider).retrieve_card_visit(card.visit_id or "")
         except SessionUnknown:
