@@ -9,6 +9,7 @@ from marketplace.metering.models import (
     Recount,
     RecountTally,
     RollUp,
+    StoredAnswer,
     UsageCharge,
     UsageEvent,
     UsageTotal,
@@ -128,3 +129,12 @@ class RecountTallyAdmin(ViewOnlyAdmin):
     list_display = ("day", "service", "agrees", "review", "disputed", "uncountable")
     list_select_related = ("service",)
     ordering = ("-day",)
+
+
+@admin.register(StoredAnswer)
+class StoredAnswerAdmin(ViewOnlyAdmin):
+    list_display = ("call", "api_key", "claimed_at", "answered_at")
+    exclude = ("sealed",)
+    list_select_related = ("api_key",)
+    ordering = ("-pk",)
+    show_full_result_count = False
