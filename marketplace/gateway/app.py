@@ -15,7 +15,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.utils.translation import gettext_lazy as _
 
-from marketplace.gateway import listings, replay, requests
+from marketplace.gateway import listings, lookups, replay, requests
 from marketplace.gateway.completing import complete
 from marketplace.gateway.completions import parse_completions
 from marketplace.gateway.errors import GatewayRefusal, refuse_domain, refuse_unexpected
@@ -157,6 +157,17 @@ async def _show_credits(gateway: Gateway, exchange: Exchange) -> None:
     await exchange.send_json(200, await gateway.database.read(listings.get_credits, key))
 
 
+async def _show_key(gateway: Gateway, exchange: Exchange) -> None:
+    key = await gateway.keys.authenticate(exchange)
+    await exchange.send_json(200, await gateway.database.read(lookups.get_key, key))
+
+
+async def _show_generation(gateway: Gateway, exchange: Exchange) -> None:
+    key = await gateway.keys.authenticate(exchange)
+    query = exchange.scope["query_string"]
+    await exchange.send_json(200, await gateway.database.read(lookups.get_generation, key, query))
+
+
 async def _chat(gateway: Gateway, exchange: Exchange) -> None:
     await _call(gateway, exchange, requests.parse_chat)
 
@@ -214,6 +225,8 @@ _ROUTES: dict[str, tuple[str, Handler]] = {
     "/v1/embeddings": ("POST", _embed),
     _MODELS: ("GET", _list_models),
     "/v1/credits": ("GET", _show_credits),
+    "/v1/key": ("GET", _show_key),
+    "/v1/generation": ("GET", _show_generation),
 }
 
 application = GatewayApplication()

@@ -41,6 +41,7 @@ from marketplace.metering.selectors.forecast import (
     get_burn_rate,
     get_run_out,
 )
+from marketplace.metering.selectors.key_usage import KeyUsage, get_key_usage
 from marketplace.metering.selectors.recounts import CountRecord, get_count_records
 from marketplace.metering.selectors.usage import (
     GroupBy,
@@ -61,6 +62,7 @@ __all__ = [
     "EarningsReport",
     "FilterChoices",
     "GroupBy",
+    "KeyUsage",
     "RefusingLimit",
     "RunOut",
     "ServiceEarnings",
@@ -78,6 +80,7 @@ __all__ = [
     "get_filter_choices",
     "get_first_call",
     "get_key_states",
+    "get_key_usage",
     "get_last_roll_up",
     "get_provider_earnings",
     "get_run_out",
