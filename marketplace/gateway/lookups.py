@@ -52,7 +52,8 @@ def get_generation(key: AuthenticatedKey, query: bytes) -> dict[str, Any]:
     call = (
         Call.objects.select_related("service__model", "service__provider")
         .filter(
-            public_id=call_id,
+            # PostgreSQL takes no NUL, and no id has one.
+            public_id=call_id.replace("\0", ""),
             organisation=key.organisation_pk,
             member=key.member_pk,
             unit=key.kind,
