@@ -178,6 +178,18 @@ def test_half_a_character_and_markers_of_others() -> None:
     assert counter.count("<|im_start|>") == 1
 
 
+@pytest.mark.parametrize("marks", ["\u0315\u0300", "\u0f73"])
+def test_a_heap_of_accents_is_not_sorted(marks: str) -> None:
+    """That takes time with the square of its height, and nobody else could run meanwhile."""
+    body = {"prompt": f"a{marks * 5_000}"}
+    assert count_prompt("qwen/qwen3-8b", body, "completions") == (None, "too_long")
+
+
+def test_accents_of_their_own_count_as_composed() -> None:
+    counter = get_counter(family_of("qwen/qwen3-8b"))
+    assert counter.count("Vie\u0323\u0302t " * 50) == counter.count("Vi\u1ec7t " * 50)
+
+
 def test_counting_lets_others_run() -> None:
     """A million tokens or so are counted in a thread while this one goes on."""
     counter = get_counter(family_of("qwen/qwen3-8b"))

@@ -8,6 +8,7 @@ import re
 import threading
 import unicodedata
 from collections import OrderedDict
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from marketplace.upstream.recount.families import Family
 MOST_LOADED = 4
 # Above this many characters a text is only counted in the way that lets others run meanwhile.
 _MOST_CHARACTERS_LOCKED = 100_000
+# No language puts more accents on one letter (Unicode's Stream-Safe Text Format).
+_MOST_ACCENTS = 30
+# Accents have their places from here to there.
+_PLACES_OF_ACCENTS = range(0x300, 0x20000)
 _NO_MARKERS = "(?!)"
 _SMOLLM2_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -45,7 +50,10 @@ class TokenCounter:
 
         Raises TooLongToCount.
         """
-        if self._composes:
+        if self._composes and not text.isascii():
+            # Accents are sorted with the interpreter locked, in time with the square of their heap.
+            if _has_heap(text):
+                raise TooLongToCount
             text = unicodedata.normalize("NFC", text)
         total = at = 0
         for marker in self._markers.finditer(text):
@@ -102,6 +110,26 @@ def forget_texts() -> None:
     """The package remembers words that it has seen, and texts are not ours to keep. Takes 0.1 ms
     for each tokenizer that is loaded, so after a batch rather than after each call."""
     _shelf.forget()
+
+
+def _has_heap(text: str) -> bool:
+    """Whether any letter has too many accents; others run between the pieces."""
+    heaps, piece = _match_heaps(), _MOST_CHARACTERS_LOCKED
+    return any(
+        heaps.search(text, start, start + piece + _MOST_ACCENTS)
+        for start in range(0, len(text), piece)
+    )
+
+
+@cache
+def _match_heaps() -> re.Pattern[str]:
+    """More accents in a row than a letter has, also those of letters that are taken apart."""
+    accents = "".join(
+        character
+        for character in map(chr, _PLACES_OF_ACCENTS)
+        if unicodedata.combining(unicodedata.normalize("NFD", character)[0])
+    )
+    return re.compile(f"[{re.escape(accents)}]{{{_MOST_ACCENTS + 1}}}")
 
 
 def _any_of(markers: Any) -> re.Pattern[str]:
