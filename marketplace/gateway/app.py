@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from marketplace.gateway import listings, lookups, replay, requests
 from marketplace.gateway.completing import complete
 from marketplace.gateway.completions import parse_completions
+from marketplace.gateway.endpoints import list_endpoints
 from marketplace.gateway.errors import GatewayRefusal, refuse_domain, refuse_unexpected
 from marketplace.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
 from marketplace.gateway.preferences import NO_ROUTING, read_routing
@@ -148,8 +149,12 @@ async def _show_model(gateway: Gateway, exchange: Exchange) -> None:
     key = await gateway.keys.authenticate(exchange)
     # Ids contain a slash; a client may send it escaped, and a server may leave it so.
     handle = unquote(exchange.path.removeprefix(f"{_MODELS}/")).rstrip("/")
-    model = await gateway.database.read(listings.get_model, key, handle)
-    await exchange.send_json(200, model)
+    name = handle.removesuffix("/endpoints")
+    if name != handle:
+        found = await gateway.database.read(list_endpoints, key, name, gateway.health)
+    else:
+        found = await gateway.database.read(listings.get_model, key, handle)
+    await exchange.send_json(200, found)
 
 
 async def _show_credits(gateway: Gateway, exchange: Exchange) -> None:

@@ -1,5 +1,6 @@
 """What a key may call and what its wallet holds, in OpenAI's and OpenRouter's shapes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -21,14 +22,16 @@ def list_models(key: AuthenticatedKey) -> dict[str, Any]:
     cheapest: dict[str, list[CallableService]] = {}
     for service in _list_allowed(key):
         cheapest.setdefault(service.model_handle, []).append(service)
-    return {
-        "object": "list",
-        "data": [_render(handle, services) for handle, services in cheapest.items()],
-    }
+    return {"object": "list", "data": render_models(cheapest)}
 
 
 def get_model(key: AuthenticatedKey, handle: str) -> dict[str, Any]:
     """A model, or a service by its own id. Raises GatewayRefusal (404)."""
+    return render_models({handle: find_services(key, handle)})[0]
+
+
+def find_services(key: AuthenticatedKey, handle: str) -> list[CallableService]:
+    """Those of a model, the cheapest first, or the one of that id. Raises GatewayRefusal (404)."""
     services = [s for s in _list_allowed(key) if handle in (s.model_handle, s.handle)]
     if not services:
         raise GatewayRefusal(
@@ -38,7 +41,7 @@ def get_model(key: AuthenticatedKey, handle: str) -> dict[str, Any]:
             values={"model": handle},
             param="model",
         )
-    return _render(handle, services)
+    return services
 
 
 def get_credits(key: AuthenticatedKey) -> dict[str, Any]:
@@ -74,32 +77,53 @@ def _list_allowed(key: AuthenticatedKey) -> list[CallableService]:
     ]
 
 
-def _render(handle: str, services: list[CallableService]) -> dict[str, Any]:
-    """``services`` all serve the model, the cheapest first."""
+def render_models(models: Mapping[str, list[CallableService]]) -> list[dict[str, Any]]:
+    """By the id to show: services that all serve that model, the cheapest first."""
+    facts = catalog.get_model_facts({services[0].model_handle for services in models.values()})
+    return [
+        _render(handle, services, facts[services[0].model_handle])
+        for handle, services in models.items()
+    ]
+
+
+def _render(
+    handle: str, services: list[CallableService], facts: catalog.ModelFacts
+) -> dict[str, Any]:
     cheapest = services[0]
+    # What any of them supports: calls go to those that do what is asked for.
+    parameters = {name: None for service in services for name in service.supported_parameters}
     return {
         "id": handle,
         "object": "model",
-        "created": 0,
+        "created": facts.created,
         "owned_by": cheapest.model_handle.partition("/")[0],
         "name": cheapest.model_name,
-        "description": "",
+        "description": facts.description,
         "context_length": max(service.context_length for service in services),
         "architecture": {
             "input_modalities": list(cheapest.input_modalities) or ["text"],
-            "output_modalities": [_OUTPUTS[cheapest.modality]],
-            "tokenizer": "Other",
+            "output_modalities": list(facts.output_modalities) or [_OUTPUTS[cheapest.modality]],
+            "tokenizer": cheapest.tokenizer or "Other",
         },
-        "pricing": _render_price(cheapest.price, currency_text),
-        "pricing_tokens": _render_price(cheapest.price, tokens_text),
-        "top_provider": {
-            "context_length": cheapest.context_length,
-            "max_completion_tokens": cheapest.max_output_tokens
-            if cheapest.modality == "chat"
-            else None,
-            "is_moderated": False,
-        },
-        "supported_parameters": list(cheapest.supported_parameters),
+        **render_prices(cheapest.price),
+        "top_provider": {**render_limits(cheapest), "is_moderated": False},
+        "supported_parameters": list(parameters),
+    }
+
+
+def render_limits(service: CallableService) -> dict[str, Any]:
+    """In model tokens."""
+    return {
+        "context_length": service.context_length,
+        "max_completion_tokens": service.max_output_tokens if service.modality == "chat" else None,
+    }
+
+
+def render_prices(price: PriceSnapshot) -> dict[str, Any]:
+    """Per model token, in the tariff currency and in wallet tokens."""
+    return {
+        "pricing": _render_price(price, currency_text),
+        "pricing_tokens": _render_price(price, tokens_text),
     }
 
 

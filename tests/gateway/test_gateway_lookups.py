@@ -1,14 +1,17 @@
-"""GET /v1/key and /v1/generation: a key's cap and use, and what one call cost."""
+"""GET /v1/models, /v1/key and /v1/generation: a key's cap and use, and what one call cost."""
 
+from datetime import date
 from typing import Any
 
 from accounts.models import Organisation
+from marketplace.catalog.models import AIModel
 from marketplace.metering import services as metering
 from portal.kernel.clock import utc_now
 from tests.cast import make_key
 from tests.gateway.market import CHAT, CHAT_PATH, GOOD, Market
 from tests.gateway.raw_client import RawCall
 from tests.market import MILLION_TOKENS
+from tests.partners.cast import make_live_service, make_provider
 
 
 def test_a_key_sees_its_cap_and_what_it_used(market: Market) -> None:
@@ -53,3 +56,34 @@ def test_a_generation_is_one_call(market: Market, globex: Organisation) -> None:
     for query in ("", "?id=", "?id=call_nothing", "?id=%00", "?id=%ff"):
         assert market.get(f"/v1/generation{query}")[0] == 404
     assert market.spendable < MILLION_TOKENS
+
+
+def test_models_have_their_facts_and_their_endpoints(market: Market) -> None:
+    AIModel.objects.filter(handle=CHAT).update(
+        released_on=date(2025, 4, 28), summary_en="Small and quick.", tokenizer="qwen3"
+    )
+    rival = make_live_service(
+        make_provider("Rival"),
+        market.chat.model,
+        endpoint_url=market.site.upstream.url,
+        supported_parameters=["tools"],
+        prices={"input_millitokens": 900, "output_millitokens": 900},
+    )
+    assert market.post(CHAT_PATH, GOOD)[0] == 200
+    shown = market.get(f"/v1/models/{CHAT}")[2]
+    assert (shown["created"], shown["description"]) == (1745798400, "Small and quick.")
+    assert shown["architecture"]["tokenizer"] == "qwen3"
+    assert "tools" in shown["supported_parameters"]
+    assert shown in market.get("/v1/models")[2]["data"]
+    status, _headers, answer = market.get(f"/v1/models/{CHAT}/endpoints")
+    assert status == 200
+    data = answer["data"]
+    assert (data["id"], data["created"]) == (CHAT, shown["created"])
+    near, far = data["endpoints"]
+    assert (near["service"], far["service"]) == (market.chat.handle, rival.handle)
+    assert near["pricing_tokens"]["completion"] == "0.8"
+    assert (near["status"], near["uptime_last_30m"], far["latency_last_30m"]) == (0, None, None)
+    status, _headers, answer = market.get("/v1/models/nobody/nothing/endpoints")
+    assert (status, answer["error"]["code"]) == (404, "model_not_found")
+    confined = make_key(market.acme, allowed_services=[market.embeddings.public_id])[1]
+    assert market.get(f"/v1/models/{CHAT}/endpoints", secret=confined)[0] == 404

@@ -31,11 +31,13 @@ from marketplace.catalog.selectors.lookups import (
     list_price_versions,
     list_provider_services,
 )
+from marketplace.catalog.selectors.model_facts import ModelFacts, get_model_facts
 
 __all__ = [
     "CallableService",
     "Facet",
     "Listing",
+    "ModelFacts",
     "Option",
     "ServiceCard",
     "ServiceNotFound",
@@ -43,6 +45,7 @@ __all__ = [
     "find_priced_services",
     "forget_callable_services",
     "get_model",
+    "get_model_facts",
     "get_price_in_force",
     "get_provider",
     "get_provider_for",
