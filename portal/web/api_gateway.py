@@ -10,6 +10,8 @@ from portal.web.api_gateway_examples import (
     COMPLETION,
     CREDITS,
     EMBEDDINGS,
+    GENERATION,
+    KEY,
     MODEL,
     RESPONSE,
     TEXT_COMPLETION,
@@ -23,13 +25,15 @@ _ERRORS = {
     402: "Not enough tokens, or the key's cap would be broken. Nothing was charged.",
     403: "The key may not call this service, or lacks the right `inference`.",
     404: "No such model or service for this key.",
+    409: "A request with this `Idempotency-Key` still runs, or its answer is not kept any more.",
     413: "The body is larger than 4 MB.",
+    422: "Another request had this `Idempotency-Key`.",
     429: "Too many requests; wait for `Retry-After`.",
     502: "The provider failed before the first token. Nothing was charged.",
     503: "The service is not connected, or the market is busy.",
     504: "The provider did not answer in time. Nothing was charged.",
 }
-_CALL_ERRORS = (400, 401, 402, 403, 404, 413, 429, 502, 503, 504)
+_CALL_ERRORS = (400, 401, 402, 403, 404, 409, 413, 422, 429, 502, 503, 504)
 _CHAT_HEADERS = {
     "x-request-id": "Names this call in your request list.",
     "x-tokenworks-cost": "What the call cost, in wallet tokens (not when streaming).",
@@ -46,7 +50,14 @@ _WISHES = [
         "description": "As `tokenworks.max_cost`; the smaller of the two counts.",
         "schema": {"type": "string"},
         "example": "2.5",
-    }
+    },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Sent again within an hour, the request gets the same answer and costs "
+        "nothing. Not for streams.",
+        "schema": {"type": "string", "maxLength": 255},
+    },
 ]
 
 
@@ -160,6 +171,34 @@ def build_paths() -> dict[str, Any]:
                 "In wallet tokens, of the key's unit.",
                 answers=(401,),
                 example=CREDITS,
+            )
+        },
+        "/v1/key": {
+            "get": _operation(
+                "get_key",
+                "Get this key's cap and use",
+                "In the tariff currency, and under `tokens` in wallet tokens.",
+                answers=(401,),
+                example=KEY,
+            )
+        },
+        "/v1/generation": {
+            "get": _operation(
+                "get_generation",
+                "Get what one call cost and who served it",
+                "Calls of the key's holder only.",
+                answers=(401, 404),
+                parameters=[
+                    {
+                        "name": "id",
+                        "in": "query",
+                        "required": True,
+                        "description": "The `id` of an answer.",
+                        "schema": {"type": "string"},
+                        "example": "call_01k7p9x4m2q8r5t6v7w8y9z0ab",
+                    }
+                ],
+                example=GENERATION,
             )
         },
     }

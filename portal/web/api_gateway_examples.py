@@ -82,3 +82,37 @@ CREDITS = {
         "granted": "4999812",
     }
 }
+KEY = {
+    "data": {
+        "label": "Production",
+        "limit": 0.005,
+        "limit_remaining": 0.0049936,
+        "limit_reset": "daily",
+        "usage": 0.0000064,
+        "usage_daily": 0.0000064,
+        "usage_weekly": 0.0000064,
+        "usage_monthly": 0.0000064,
+        "expires_at": None,
+        "is_free_tier": False,
+        "unit": "live",
+        "tokens": {"limit": "5000", "limit_remaining": "4993.6", "usage": "6.4"},
+    }
+}
+GENERATION = {
+    "data": {
+        "id": "call_01k7p9x4m2q8r5t6v7w8y9z0ab",
+        "model": "qwen/qwen3-8b",
+        "provider_name": "Rhine Compute",
+        "created_at": "2026-11-24T12:00:00Z",
+        "streamed": False,
+        "cancelled": False,
+        "finish_reason": "stop",
+        "latency": 420,
+        "tokens_prompt": 12,
+        "tokens_completion": 5,
+        "usage": 0.0000064,
+        "total_cost": 0.0000064,
+        "cost_tokens": "6.4",
+        "service": "qwen/qwen3-8b@rhine",
+    }
+}

@@ -43,7 +43,7 @@ def test_the_document_is_valid_openapi_3_1_and_drawn_without_a_warning(
 
 def test_every_operation_says_what_it_is_and_shows_an_example(document: dict[str, Any]) -> None:
     found = operations(document)
-    assert len(found) == 52 + 1 + 7
+    assert len(found) == 52 + 1 + 9
     assert len({operation["operationId"] for _m, _p, operation in found}) == len(found)
     for _method, path, operation in found:
         assert operation["summary"], path
