@@ -290,6 +290,8 @@ GATEWAY_BODY_SECONDS = env.float("GATEWAY_BODY_SECONDS", default=30.0)
 GATEWAY_SEND_SECONDS = env.float("GATEWAY_SEND_SECONDS", default=30.0)
 # Calls at once in one process; more are answered 503 with Retry-After.
 GATEWAY_MAX_CALLS = env.int("GATEWAY_MAX_CALLS", default=2000)
+# How long a process that is told to stop lets its calls run, and refuses new ones.
+GATEWAY_STOP_SECONDS = env.float("GATEWAY_STOP_SECONDS", default=60.0)
 # Services of a model that one call may try before the first token.
 GATEWAY_MAX_ATTEMPTS = env.int("GATEWAY_MAX_ATTEMPTS", default=3)
 # A stream with nothing to say for so long gets a comment, so that proxies do not cut it.

@@ -65,6 +65,11 @@ class LiveSite:
             environment,
         )
 
+    def tell_to_stop(self) -> None:
+        """SIGTERM, without waiting for what follows."""
+        assert self._web is not None
+        self._web.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """``kill -9`` of the web process: no clean-up of any kind."""
         assert self._web is not None
@@ -102,6 +107,7 @@ class LiveSite:
             **self.database.environment,
             "SITE_URL": self.url,
             "OUTBOUND_ALLOWED_PRIVATE": self.upstream.address,
+            "GATEWAY_STOP_SECONDS": "5",
             **extra,
         }
         # Playwright's leave for the test process alone.

@@ -21,6 +21,7 @@ from marketplace.gateway.completions import parse_completions
 from marketplace.gateway.endpoints import list_endpoints
 from marketplace.gateway.errors import GatewayRefusal, refuse_domain, refuse_unexpected
 from marketplace.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
+from marketplace.gateway.orderly_stop import OrderlyStop
 from marketplace.gateway.preferences import NO_ROUTING, read_routing
 from marketplace.gateway.responses.request import parse_responses
 from marketplace.gateway.running import Gateway
@@ -48,12 +49,14 @@ class GatewayApplication:
             await self._serve(Exchange(scope, receive, send))
 
     async def _live(self, receive: Receive, send: Send) -> None:
+        stop = OrderlyStop(self._get_gateway().finish_calls)
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._get_gateway()
+                stop.listen()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
+                stop.forget()
                 if self._gateway is not None:
                     gateway, self._gateway = self._gateway, None
                     await gateway.close()

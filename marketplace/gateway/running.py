@@ -17,6 +17,7 @@ from marketplace.gateway.errors import GatewayRefusal, refuse_failure, refuse_un
 from marketplace.gateway.exchange import BytesInFlight, Exchange, refuse_overload
 from marketplace.gateway.health import Health
 from marketplace.gateway.keys import KeyRing
+from marketplace.gateway.orderly_stop import refuse_stopping
 from marketplace.gateway.origins import AllowedOrigins
 from marketplace.gateway.rate_limits import RateLimits, choose_rates
 from marketplace.gateway.recounting import Recounter
@@ -57,6 +58,7 @@ class Gateway:
         self.budget = BytesInFlight(settings.GATEWAY_MAX_BYTES_IN_FLIGHT)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._requests = 0
+        self._stopping = False
 
     async def _open_calls(self, batch: list[Opening]) -> list[RunningCall | Exception | None]:
         return list(await self.database.write(calls.open_calls, batch))
@@ -81,7 +83,9 @@ class Gateway:
         return task
 
     def admit(self) -> None:
-        """Raises a 503 when as many requests are running as the process takes."""
+        """Raises a 503 when the process is stopping or as many requests run as it takes."""
+        if self._stopping:
+            raise refuse_stopping()
         if self._requests > settings.GATEWAY_MAX_CALLS:
             raise refuse_overload()
 
@@ -95,6 +99,12 @@ class Gateway:
 
     def _end_request(self, _task: asyncio.Task[Any]) -> None:
         self._requests -= 1
+
+    async def finish_calls(self, seconds: float) -> None:
+        """Take no new calls, and let the running ones end for so long."""
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
 
     async def close(self) -> None:
         """Let running calls end, for as long as their clients' absence would let them; then stop.

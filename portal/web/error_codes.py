@@ -162,6 +162,12 @@ ERROR_CODES = (
         _("Too much is in flight. Wait as Retry-After says."),
     ),
     ErrorCode(
+        503,
+        "shutting_down",
+        "InternalServerError",
+        _("This server is being stopped or replaced. Wait as Retry-After says."),
+    ),
+    ErrorCode(
         504,
         "upstream_timeout",
         "InternalServerError",
