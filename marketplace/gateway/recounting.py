@@ -43,9 +43,14 @@ _CLOSING_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A call that was charged, with what it can be counted from."""
+    """A call that was charged, with what it can be counted from.
 
-    call: RunningCall
+    Not the call itself: it has the whole request, of which much is no text and has no bound here.
+    """
+
+    call_pk: int
+    service_pk: int
+    operation: str
     usage: Usage
     family: Family
     prompt: Prompt
@@ -90,7 +95,7 @@ class Recounter:
         percent = settings.RECOUNT_SAMPLE_PERCENT
         if not percent:
             return False
-        service = job.call.service.service_pk
+        service = job.service_pk
         if self._first[service] < _FIRST_CALLS:
             self._first[service] += 1
             return True
@@ -177,7 +182,15 @@ class CallRecount:
     def _job(self, usage: Usage, family: Family) -> _Job:
         request = self._call.request
         prompt = read_prompt(request.body, operation=request.operation)
-        return _Job(self._call, usage, family, prompt, self._answer)
+        return _Job(
+            call_pk=self._call.opened.call_pk,
+            service_pk=self._call.service.service_pk,
+            operation=request.operation,
+            usage=usage,
+            family=family,
+            prompt=prompt,
+            answer=self._answer,
+        )
 
 
 def _count_one(job: _Job) -> Counts:
@@ -205,11 +218,11 @@ def _count_all(batch: Sequence[_Job]) -> list[CountedCall]:
 
 def _describe(job: _Job, counts: Counts) -> CountedCall:
     # What a service adds to chats is learned as its offset, and texts to be continued have none.
-    is_plain = job.call.request.operation == "completions"
+    is_plain = job.operation == "completions"
     prompt_reason = "plain_prompt" if is_plain else counts.prompt_reason
     return CountedCall(
-        call_pk=job.call.opened.call_pk,
-        service_pk=job.call.service.service_pk,
+        call_pk=job.call_pk,
+        service_pk=job.service_pk,
         tokenizer=job.family.name,
         prompt_reported=job.usage.prompt_tokens,
         prompt_counted=None if is_plain else counts.prompt_tokens,

@@ -1,6 +1,8 @@
 """Calls counted again: by lot after the answer, and before the charge where nobody else did."""
 
+import gc
 import time
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -92,6 +94,25 @@ def test_nothing_is_held_up_or_kept(
     [recount] = wait_for_recounts(1)
     assert SECRET not in str(Recount.objects.values().get(pk=recount.pk))
     assert SECRET not in caplog.text
+
+
+def test_what_waits_has_only_what_is_counted(market: Market, monkeypatch: Any) -> None:
+    """Of a request with tools nothing can be counted, so nothing of it waits."""
+    waiting: list[object] = []
+    count_all = recounting._count_all
+    monkeypatch.setattr(
+        recounting, "_count_all", lambda batch: waiting.extend(batch) or count_all(batch)
+    )
+    tool = {"type": "function", "function": {"name": "f", "description": SECRET, "parameters": {}}}
+    assert market.post("/v1/chat/completions", {**GOOD, "tools": [tool]})[0] == 200
+    [recount] = wait_for_recounts(1)
+    assert recount.reason == "tools"
+    reached = [*waiting]
+    for thing in reached:
+        assert thing != SECRET
+        if not isinstance(thing, type | ModuleType | FunctionType):
+            reached += [one for one in gc.get_referents(thing) if not isinstance(one, type)]
+        assert len(reached) < 10_000
 
 
 def test_an_error_while_counting_harms_no_call(market: Market, monkeypatch: Any) -> None:
