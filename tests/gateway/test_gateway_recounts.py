@@ -100,9 +100,12 @@ def test_what_waits_has_only_what_is_counted(market: Market, monkeypatch: Any) -
     """Of a request with tools nothing can be counted, so nothing of it waits."""
     waiting: list[object] = []
     count_all = recounting._count_all
-    monkeypatch.setattr(
-        recounting, "_count_all", lambda batch: waiting.extend(batch) or count_all(batch)
-    )
+
+    def look(batch: Any) -> Any:
+        waiting.extend(batch)
+        return count_all(batch)
+
+    monkeypatch.setattr(recounting, "_count_all", look)
     tool = {"type": "function", "function": {"name": "f", "description": SECRET, "parameters": {}}}
     assert market.post("/v1/chat/completions", {**GOOD, "tools": [tool]})[0] == 200
     [recount] = wait_for_recounts(1)
