@@ -58,7 +58,7 @@ class Gateway:
         self.budget = BytesInFlight(settings.GATEWAY_MAX_BYTES_IN_FLIGHT)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._requests = 0
-        self._stopping = False
+        self.stopping = False
 
     async def _open_calls(self, batch: list[Opening]) -> list[RunningCall | Exception | None]:
         return list(await self.database.write(calls.open_calls, batch))
@@ -84,7 +84,7 @@ class Gateway:
 
     def admit(self) -> None:
         """Raises a 503 when the process is stopping or as many requests run as it takes."""
-        if self._stopping:
+        if self.stopping:
             raise refuse_stopping()
         if self._requests > settings.GATEWAY_MAX_CALLS:
             raise refuse_overload()
@@ -102,7 +102,7 @@ class Gateway:
 
     async def finish_calls(self, seconds: float) -> None:
         """Take no new calls, and let the running ones end for so long."""
-        self._stopping = True
+        self.stopping = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
 

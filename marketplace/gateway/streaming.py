@@ -186,7 +186,10 @@ class Relay:
             return NOTHING_DELIVERED
         if whole and self._delivery.is_complete:
             return self._delivery.charge_whole()
-        return self._delivery.charge_cut(by_us=bool(self._cut))
+        # Nobody can tell whether who is gone while we stop has left or was cut off by the server:
+        # the whole of what was not delivered is for neither to pay.
+        full = self._call.service.cut_stream_billing == "full"
+        return self._delivery.charge_cut(by_us=bool(self._cut) or (self._gateway.stopping and full))
 
     def _end(self, usage: Usage, duration_ms: int) -> Ending:
         left_early = self._exchange.gone and not (

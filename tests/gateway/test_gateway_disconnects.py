@@ -11,6 +11,7 @@ from marketplace.metering.models import Call
 from tests.fakes.upstream import Behaviour
 from tests.gateway.market import CHAT, MESSAGES, Market
 from tests.gateway.raw_client import RawCall
+from tests.gateway.thread_site import ThreadSite
 
 TEN = tuple(f"word{number}" for number in range(10))  # ten tokens of five bytes
 
@@ -68,6 +69,19 @@ def test_terms_of_the_listing_full(market: Market) -> None:
     ended = wait_for_end(market)
     assert (ended.completion_tokens, ended.usage_source) == (10, "provider")
     assert ended.cost_millitokens == 12 * 200 + 10 * 800
+    market.assert_books_balance()
+
+
+def test_who_is_cut_off_by_our_stopping_does_not_pay_for_the_rest(market: Market) -> None:
+    set_terms(market, "full")
+    market.site.upstream.default = Behaviour(words=TEN, chunk_delay=0.05)
+    with RawCall(market, stream=True) as call:
+        call.read_until("word3")
+        assert isinstance(market.site, ThreadSite)
+        market.site.refuse_new_calls()
+    ended = wait_for_end(market)
+    assert ended.status == "client_disconnected"
+    assert 4 <= ended.completion_tokens < 10
     market.assert_books_balance()
 
 

@@ -60,6 +60,12 @@ class ThreadSite:
         assert gateway is not None
         gateway.health = Health()
 
+    def refuse_new_calls(self) -> None:
+        """As from the signal to stop on, while running calls may end."""
+        gateway = self._application._gateway
+        assert gateway is not None
+        gateway.stopping = True
+
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(START_SECONDS)
