@@ -47,6 +47,7 @@ RULES: Mapping[NoticeKind, KindRule] = {
     NoticeKind.PURCHASE_ASKED: KindRule(Role.BILLING, _BOTH, _NONE),
     NoticeKind.PURCHASE_DECIDED: KindRule(Role.MEMBER, _BOTH, _NONE),
     NoticeKind.FAPIAO_DECIDED: KindRule(Role.BILLING, _BOTH, _NONE),
+    NoticeKind.WEBHOOK_STOPPED: KindRule(Role.OWNER, _BOTH, _PORTAL),
 }
 
 

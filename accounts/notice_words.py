@@ -20,6 +20,7 @@ Params by kind (amounts are integers: millitokens, or minor units of ``currency`
   ``person``
 - ``purchase_decided``: the same without ``person``, and as ``outcome`` ``ordered`` or ``declined``
 - ``fapiao_decided``: ``title``, and as ``outcome`` ``issued``, ``declined`` or ``red``
+- ``webhook_stopped``: ``webhook`` and its ``url``
 """
 
 from collections.abc import Callable
@@ -311,6 +312,19 @@ def _fapiao_decided(notice: Notice) -> NoticeWords:
     return NoticeWords(title % notice.params, text, _url(notice, "billing:fapiao"))
 
 
+def _webhook_stopped(notice: Notice) -> NoticeWords:
+    names = {"organisation": notice.organisation.slug, "webhook": notice.params["webhook"]}
+    return NoticeWords(
+        gettext("A webhook was switched off"),
+        gettext(
+            "%(url)s took no message for five days. Nothing is sent there until you switch it on"
+            " again."
+        )
+        % notice.params,
+        reverse("accounts:webhook", kwargs=names),
+    )
+
+
 _WORDS: dict[NoticeKind, Callable[[Notice], NoticeWords]] = {
     NoticeKind.BALANCE_LOW: _balance_low,
     NoticeKind.DAYS_LEFT: _days_left,
@@ -325,6 +339,7 @@ _WORDS: dict[NoticeKind, Callable[[Notice], NoticeWords]] = {
     NoticeKind.PURCHASE_ASKED: _purchase_asked,
     NoticeKind.PURCHASE_DECIDED: _purchase_decided,
     NoticeKind.FAPIAO_DECIDED: _fapiao_decided,
+    NoticeKind.WEBHOOK_STOPPED: _webhook_stopped,
 }
 
 

@@ -18,6 +18,8 @@ from accounts.models import (
     Organisation,
     Role,
     User,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from accounts.notice_kinds import RULES, Channels, list_kinds, resolve_channels
 from portal.kernel.errors import NotFound
@@ -188,3 +190,30 @@ def list_notice_choices(*, membership: Membership) -> dict[NoticeKind, Channels]
         )
     }
     return {kind: resolve_channels(kind, chosen.get(kind)) for kind in list_kinds(membership.role)}
+
+
+def list_webhooks(organisation: Organisation) -> QuerySet[WebhookEndpoint]:
+    """The organisation's endpoints, the oldest first."""
+    return WebhookEndpoint.objects.filter(organisation=organisation).order_by("pk")
+
+
+def get_webhook(organisation: Organisation, public_id: str) -> WebhookEndpoint:
+    """Raises NotFound for another tenant's."""
+    endpoint = list_webhooks(organisation).filter(public_id=public_id).first()
+    if endpoint is None:
+        raise NotFound(_("There is no such webhook here."))
+    return endpoint
+
+
+def list_webhook_deliveries(endpoint: WebhookEndpoint) -> QuerySet[WebhookDelivery]:
+    """The log of an endpoint, the newest first."""
+    return endpoint.deliveries.order_by("-pk")
+
+
+def get_webhook_delivery(endpoint: WebhookEndpoint, public_id: str) -> WebhookDelivery:
+    """Raises NotFound for one of another endpoint."""
+    deliveries = list_webhook_deliveries(endpoint).select_related("endpoint")
+    delivery = deliveries.filter(public_id=public_id).first()
+    if delivery is None:
+        raise NotFound(_("There is no such message here."))
+    return delivery

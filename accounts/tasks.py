@@ -14,3 +14,13 @@ def mail_notices() -> None:
 @shared_task(name="accounts.prune_notices")
 def prune_notices() -> None:
     services.prune_notices(now=utc_now())
+
+
+@shared_task(name="accounts.send_webhooks")
+def send_webhooks() -> None:
+    services.send_due_webhooks(now=utc_now())
+
+
+@shared_task(name="accounts.prune_webhooks")
+def prune_webhooks() -> None:
+    services.prune_webhook_deliveries(now=utc_now())

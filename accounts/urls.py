@@ -2,9 +2,21 @@
 
 from django.urls import path
 
-from accounts.views import doors, invitations, key_access, keys, notices, organisation, people, team
+from accounts.views import (
+    doors,
+    invitations,
+    key_access,
+    keys,
+    notices,
+    organisation,
+    people,
+    team,
+    webhooks,
+)
 
 app_name = "accounts"
+_WEBHOOKS = "o/<slug:organisation>/settings/webhooks/"
+_WEBHOOK = f"{_WEBHOOKS}<str:webhook>/"
 
 urlpatterns = [
     path("terms/", doors.terms, name="terms"),
@@ -42,6 +54,15 @@ urlpatterns = [
         name="notice_settings",
     ),
     path("o/<slug:organisation>/settings/", organisation.settings, name="settings"),
+    path(_WEBHOOKS, webhooks.webhook_list, name="webhooks"),
+    path(f"{_WEBHOOKS}new/", webhooks.create_webhook, name="create_webhook"),
+    path(_WEBHOOK, webhooks.webhook, name="webhook"),
+    path(f"{_WEBHOOK}change/", webhooks.change_webhook, name="change_webhook"),
+    path(f"{_WEBHOOK}secret/", webhooks.rotate_secret, name="rotate_webhook_secret"),
+    path(f"{_WEBHOOK}remove/", webhooks.remove_webhook, name="remove_webhook"),
+    path(f"{_WEBHOOK}test/", webhooks.test_webhook, name="test_webhook"),
+    path(f"{_WEBHOOK}resume/", webhooks.resume_webhook, name="resume_webhook"),
+    path(f"{_WEBHOOK}deliveries/<str:delivery>/resend/", webhooks.resend, name="resend_webhook"),
     path("o/<slug:organisation>/audit/", organisation.audit, name="audit"),
     path("o/<slug:organisation>/audit.csv", organisation.audit_csv, name="audit_csv"),
 ]

@@ -360,6 +360,8 @@ CELERY_BEAT_SCHEDULE = {
         "task": "web.watch_balances",
         "schedule": env.float("WATCH_BALANCES_SECONDS", default=300.0),
     },
+    "send-webhooks": {"task": "accounts.send_webhooks", "schedule": 30.0},
+    "prune-webhooks": {"task": "accounts.prune_webhooks", "schedule": crontab(hour=4, minute=29)},
     "mail-notices": {"task": "accounts.mail_notices", "schedule": 60.0},
     "prune-notices": {"task": "accounts.prune_notices", "schedule": crontab(hour=4, minute=23)},
     "reconcile-lightly": {

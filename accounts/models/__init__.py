@@ -15,6 +15,7 @@ from accounts.models.people import (
     User,
     UserManager,
 )
+from accounts.models.webhooks import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 __all__ = [
     "ApiKey",
@@ -34,4 +35,7 @@ __all__ = [
     "TrialClaim",
     "User",
     "UserManager",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]

@@ -25,6 +25,7 @@ class NoticeKind(models.TextChoices):
     PURCHASE_ASKED = "purchase_asked", _("A colleague asks for tokens")
     PURCHASE_DECIDED = "purchase_decided", _("Your purchase request decided")
     FAPIAO_DECIDED = "fapiao_decided", _("Fapiao issued or declined")
+    WEBHOOK_STOPPED = "webhook_stopped", _("Webhook switched off")
 
 
 class NoticeCause(models.Model):

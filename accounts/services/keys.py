@@ -10,7 +10,16 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, CapPeriod, KeyKind, Membership, Organisation, Role, User
+from accounts.models import (
+    ApiKey,
+    CapPeriod,
+    KeyKind,
+    Membership,
+    Organisation,
+    Role,
+    User,
+    WebhookEvent,
+)
 from accounts.services.audit import Actor, record_audit
 from accounts.services.key_access import NO_BOUNDS, KeyAccess, access_of
 from accounts.services.key_check import SECRET_LENGTH, digest_of, prefix_of
@@ -20,6 +29,7 @@ from accounts.services.key_errors import (
     KeyRevoked,
     SuspendedByAnother,
 )
+from accounts.services.webhook_events import record_webhook_event
 from portal.kernel.errors import Rejected
 
 SCOPES_BY_KIND: dict[str, tuple[str, ...]] = {
@@ -243,6 +253,14 @@ def _change_state(
                 target_label=str(key),
                 now=now,
             )
+            if action == "api_key.suspended":
+                record_webhook_event(
+                    organisation=key.organisation,
+                    event_type=WebhookEvent.KEY_SUSPENDED,
+                    subject=f"{key.public_id}:{now.isoformat()}",
+                    data={"key": key.public_id, "suspended_by": actor.id},
+                    now=now,
+                )
         elif key.revoked_at and field != "revoked_at":
             raise KeyRevoked(_("This key is revoked for good. Create a new one."))
     return key

@@ -11,6 +11,8 @@ from django.db import transaction
 from accounts import selectors
 from accounts.models import Notice, NoticeCause, NoticeKind, NoticePreference, Organisation, User
 from accounts.notice_kinds import Channels, resolve_channels
+from accounts.services.webhook_events import record_webhook_event
+from accounts.webhook_data import EVENT_OF_NOTICE, describe_for_webhook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,4 +193,12 @@ def _write(
         if channels.in_portal or channels.by_mail
     ]
     Notice.objects.bulk_create(notices, ignore_conflicts=True)
+    if event_type := EVENT_OF_NOTICE.get(kind):
+        record_webhook_event(
+            organisation=organisation,
+            event_type=event_type,
+            subject=subject,
+            data=describe_for_webhook(params, cause),
+            now=now,
+        )
     return len(notices)

@@ -1,4 +1,4 @@
-"""Signed messages to a system that the operator runs, after the Standard Webhooks specification.
+"""Signed messages to systems that others run, after the Standard Webhooks specification.
 
 The receiver verifies ``webhook-signature``, an HMAC-SHA256 over ``id.timestamp.body``, refuses old
 timestamps, and knows a repeated ``webhook-id``: whoever sends may send twice.
@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -31,21 +32,39 @@ class WebhookFailed(DomainError):
     code, kind = "webhook_failed", "unavailable"
 
 
+def new_secret() -> str:
+    """A secret of 32 random bytes, in the form that ``sign`` takes."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
 def send_webhook(
-    url: str, secret: str, event_id: str, event_type: str, payload: Mapping[str, Any]
-) -> None:
+    url: str,
+    secret: str,
+    event_id: str,
+    event_type: str,
+    payload: Mapping[str, Any],
+    *,
+    old_secret: str = "",
+    happened_at: datetime | None = None,
+) -> int:
     """Post one signed event and wait until it is taken (an answer of 2xx, within 15 s).
 
     ``event_id`` stays the same when an event is sent again; ``event_type`` is like
-    "finding.opened"; ``payload`` becomes the body's ``data``. Raises WebhookFailed when it was not
-    taken, AddressRefused for an address that may not be called, ValueError for a secret that is
-    not "whsec_" and base64. Not inside a database transaction, and not in an event loop.
+    "finding.opened"; ``payload`` becomes the body's ``data``. While a secret is being changed the
+    message is also signed with ``old_secret``. Returns the status. Raises WebhookFailed when it was
+    not taken (``data["status"]`` if it was answered at all), AddressRefused for an address that may
+    not be called, ValueError for a secret that is not "whsec_" and base64. Not inside a database
+    transaction, and not in an event loop.
     """
     now = utc_now()
-    body = orjson.dumps({"type": event_type, "timestamp": now.isoformat(), "data": payload})
+    moment = (happened_at or now).isoformat()
+    body = orjson.dumps({"type": event_type, "timestamp": moment, "data": payload})
     headers = {"Content-Type": "application/json", **sign(secret, event_id, now, body)}
+    if old_secret:
+        older = sign(old_secret, event_id, now, body)["webhook-signature"]
+        headers["webhook-signature"] += f" {older}"
     refuse_bad_address(url)
-    asyncio.run(_post(url, body, headers))
+    return asyncio.run(_post(url, body, headers))
 
 
 def sign(secret: str, event_id: str, sent_at: datetime, body: bytes) -> dict[str, str]:
@@ -70,7 +89,7 @@ def _key_of(secret: str) -> bytes:
     return key
 
 
-async def _post(url: str, body: bytes, headers: dict[str, str]) -> None:
+async def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
     try:
         async with (
             open_session(connections=1, connections_per_host=1) as session,
@@ -85,3 +104,4 @@ async def _post(url: str, body: bytes, headers: dict[str, str]) -> None:
         raise WebhookFailed(
             _("The receiver answered %(status)s.") % {"status": status}, data={"status": status}
         )
+    return status

@@ -14,6 +14,7 @@ PAGES = {
     "quickstart": _("Quickstart"),
     "errors": _("Errors and what they cost"),
     "tokens": _("Tokens, packs and balances"),
+    "webhooks": _("Webhooks"),
     "verify": _("Check your entries yourself"),
     "providers": _("For model providers"),
 }

@@ -149,6 +149,8 @@ SITE_MAP: dict[str, Entry] = {
         Role.OWNER,
         """
         accounts:member accounts:remove_member accounts:settings accounts:audit
+        accounts:webhooks accounts:create_webhook accounts:webhook accounts:change_webhook
+        accounts:rotate_webhook_secret accounts:remove_webhook
         partners:apply partners:create_service partners:edit_service partners:prices
         partners:retire_service partners:integration partners:create_key partners:revoke_key
         """,
@@ -157,7 +159,9 @@ SITE_MAP: dict[str, Entry] = {
         Kind.ACTION,
         Role.OWNER,
         """
-        accounts:invite accounts:withdraw_invitation partners:submit_service
+        accounts:invite accounts:withdraw_invitation
+        accounts:test_webhook accounts:resume_webhook accounts:resend_webhook
+        partners:submit_service
         partners:withdraw_service partners:pause_service partners:resume_service
         """,
     ),

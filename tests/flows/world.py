@@ -6,7 +6,7 @@ from typing import Any
 
 from django.apps import apps
 
-from accounts.models import ApiKey, Invitation, Organisation, Role, User
+from accounts.models import ApiKey, Invitation, Organisation, Role, User, WebhookDelivery
 from accounts.services import token_digest_of
 from marketplace.billing.models import (
     Fapiao,
@@ -23,6 +23,7 @@ from marketplace.catalog import services as catalog
 from marketplace.catalog.models import AIModel, Provider, Service, ServiceReview
 from marketplace.metering.models import Budget, Call
 from portal.kernel.clock import utc_now
+from tests.accounts.webhooks import make_delivery
 from tests.billing.money_back import ask
 from tests.billing.processors import SandboxProcessor
 from tests.billing.purchases import ask_for
@@ -64,6 +65,7 @@ class Tenant:
     draft: Service
     review: ServiceReview
     provider_key: ApiKey
+    delivery: WebhookDelivery  # given up
 
     @property
     def people(self) -> dict[str, User]:
@@ -94,6 +96,8 @@ class Tenant:
             "invitation": self.invitation.public_id,
             "member": self.member.public_id,
             "review": self.review.public_id,
+            "webhook": self.delivery.endpoint.public_id,
+            "delivery": self.delivery.public_id,
         }
 
     def _order_of(self, name: str) -> Order:
@@ -149,6 +153,7 @@ def make_tenant(name: str, *, pack: Pack, model: AIModel) -> Tenant:
         draft=draft,
         review=review,
         provider_key=make_key(organisation, kind="provider", name="Provider key")[0],
+        delivery=make_delivery(organisation),
     )
 
 

@@ -15,7 +15,7 @@ from django.db.models import F
 from marketplace.billing.models import Document, DocumentCounter, DocumentKind, Order
 from marketplace.billing.parties import describe_buyer, describe_seller
 from marketplace.billing.services import attempts
-from marketplace.billing.waking import wake_on_commit
+from portal.kernel.waking import wake_on_commit
 
 _log = structlog.get_logger(__name__)
 

@@ -17,8 +17,8 @@ from marketplace.billing.models import InboxEvent, InboxState
 from marketplace.billing.payment_provider import MONEY_BACK_EVENTS, EventRefused, PaymentEvent
 from marketplace.billing.providers import get_payment_provider
 from marketplace.billing.services import reversing, settlement
-from marketplace.billing.waking import wake_on_commit
 from portal.kernel.errors import DomainError
+from portal.kernel.waking import wake_on_commit
 
 _log = structlog.get_logger(__name__)
 

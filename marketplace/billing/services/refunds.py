@@ -21,10 +21,10 @@ from marketplace.billing.payment_provider import PaymentRefused
 from marketplace.billing.providers import get_payment_provider
 from marketplace.billing.refund_rule import quote_refund
 from marketplace.billing.services import attempts, reversing, telling
-from marketplace.billing.waking import wake_on_commit
 from marketplace.ledger import services as ledger
 from portal.kernel.errors import Conflict, DomainError, Rejected
 from portal.kernel.quantities import MILLITOKENS_PER_TARIFF_UNIT
+from portal.kernel.waking import wake_on_commit
 
 _log = structlog.get_logger(__name__)
 

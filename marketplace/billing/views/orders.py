@@ -19,9 +19,9 @@ from marketplace.billing.providers import tax_is_computed_on_payment
 from marketplace.billing.refund_rule import quote_refund
 from marketplace.billing.views.buying import STATUS_BY_KIND, send_to_payment
 from marketplace.billing.views.documents import send_pdf
-from marketplace.billing.waking import wake_on_commit
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
+from portal.kernel.waking import wake_on_commit
 
 ORDERS_PER_PAGE = 25
 # A waiting page refreshes often; the provider is asked less often than that.

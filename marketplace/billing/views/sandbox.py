@@ -15,8 +15,8 @@ from marketplace.billing.models import SandboxSession
 from marketplace.billing.payment_provider import SessionUnknown
 from marketplace.billing.providers import sandbox_is_allowed
 from marketplace.billing.sandbox import cards, delivery, processor
-from marketplace.billing.waking import wake_on_commit
 from portal.kernel.clock import utc_now
+from portal.kernel.waking import wake_on_commit
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

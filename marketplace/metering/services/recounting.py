@@ -15,11 +15,14 @@ from typing import Any
 import structlog
 from django.db import connection, transaction
 
+from accounts.models import WebhookEvent
+from accounts.services import record_webhook_event
 from marketplace.catalog.pricing import charge
 from marketplace.ledger import services as ledger
 from marketplace.metering.models import Calibration, Call, Recount, UsageDoubt, Verdict
 from marketplace.metering.selectors.recounts import get_calibrations
 from marketplace.metering.verdicts import MOST_OFFSET, CountedCall, Judgement, judge
+from portal.kernel.rest.fields import format_decimal_tokens
 
 logger = structlog.get_logger(__name__)
 
@@ -78,7 +81,10 @@ def _record_dispute(one: _Judged, now: datetime, *, settles: bool) -> None:
     with transaction.atomic():
         call = (
             Call.objects.select_related(
-                "price_version", "service__provider", "usage_event__charge__transaction"
+                "organisation",
+                "price_version",
+                "service__provider",
+                "usage_event__charge__transaction",
             )
             .select_for_update(of=("self",))
             .get(pk=one.call.call_pk)
@@ -89,6 +95,13 @@ def _record_dispute(one: _Judged, now: datetime, *, settles: bool) -> None:
         _insert([(one, returned, correction)], now)
         # A person hears of it (check 22); another doubt says enough.
         Call.objects.filter(pk=call.pk, usage_doubt="").update(usage_doubt=UsageDoubt.DISPUTED)
+        record_webhook_event(
+            organisation=call.organisation,
+            event_type=WebhookEvent.CALL_DISPUTED,
+            subject=call.public_id,
+            data={"call": call.public_id, "returned_tokens": format_decimal_tokens(returned)},
+            now=now,
+        )
     logger.warning("call_disputed", call=call.public_id, returned=returned)
 
 
