@@ -14,7 +14,7 @@ class WebhookForm(forms.Form):
     """An address and what it is told of."""
 
     url = forms.CharField(
-        label=_("Address"),
+        label=_("Web address"),
         max_length=500,
         help_text=_("Begins with https:// and answers within 15 seconds. Redirects are not "
                     "followed."),

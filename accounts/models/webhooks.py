@@ -29,7 +29,7 @@ class WebhookEndpoint(models.Model):
     organisation = models.ForeignKey(
         Organisation, on_delete=models.CASCADE, related_name="webhook_endpoints"
     )
-    url = models.URLField(max_length=500)
+    url = models.CharField(max_length=500)
     event_types = models.JSONField(default=list)
     secret = EncryptedTextField()
     # Messages are signed with it too until then, so that the receiver can change in its own time.

@@ -46,7 +46,9 @@ def create_webhook(request: OrganisationRequest, organisation: str) -> HttpRespo
         except DomainError as refusal:
             _add_refusal(form, refusal)
             # Nothing was made: this very form may be mended and sent again.
-            form.data = form.data.copy() | {"once": new_once()}
+            again = request.POST.copy()
+            again["once"] = new_once()
+            form.data = again
         else:
             return _show_once(request, endpoint, secret)
     return _render_form(request, "accounts/create_webhook.html", form)

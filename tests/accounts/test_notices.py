@@ -165,6 +165,7 @@ EVERYTHING = {
     NoticeKind.PURCHASE_ASKED: {**WISH, "person": "mia@acme.example"},
     NoticeKind.PURCHASE_DECIDED: {**WISH, "outcome": "declined"},
     NoticeKind.FAPIAO_DECIDED: {"title": "Acme Ltd", "outcome": "issued"},
+    NoticeKind.WEBHOOK_STOPPED: {"webhook": "whe_1", "url": "https://hooks.example.com/"},
 }
 
 
@@ -367,6 +368,7 @@ def test_what_announces_a_stop_an_expiry_or_a_charge_stays_in_the_portal(
         ("lot_expires", True, False),
         ("top_up_failed", True, False),
         ("top_up_paid", True, True),
+        ("webhook_stopped", True, False),
     }
     follow(acme, low())
     assert not Notice.objects.get().mail_due

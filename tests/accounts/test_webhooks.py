@@ -20,6 +20,7 @@ from accounts.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
+from accounts.services import Standing
 from accounts.services.webhook_sending import LEASE, PAUSES
 from portal.kernel.clock import utc_now
 from tests.accounts.test_notices import ORDER, follow, low, tell
@@ -85,6 +86,28 @@ def test_a_low_balance_and_a_suspended_key_are_told(
     assert said == {
         "balance.low": {"left_tokens": "12345", "mark_tokens": "100000"},
         "key.suspended": {"key": key.public_id, "suspended_by": "system"},
+    }
+
+
+def test_a_reached_budget_is_told_under_its_id(
+    acme: Organisation, hook: tuple[WebhookEndpoint, str], receiver: Receiver
+) -> None:
+    figures = {"percent": 80, "spent_millitokens": 8_000, "max_millitokens": 10_000}
+    params = {**figures, "period": "month", "person": "Mia", "ends_at": None}
+    accounts.follow_causes(
+        organisation=acme,
+        kind=NoticeKind.BUDGET_REACHED,
+        judge=lambda: [Standing(subject="bdg_1:2026-11-01T0000", stage=20, params=params)],
+        now=utc_now(),
+    )
+    assert send() == 1
+    assert read(receiver)[1]["data"] == {
+        "budget": "bdg_1",
+        "percent": 80,
+        "period": "month",
+        "spent_tokens": "8",
+        "max_tokens": "10",
+        "ends_at": None,
     }
 
 
