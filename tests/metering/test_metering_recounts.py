@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Organisation, User
+from accounts.models import Organisation, User, WebhookDelivery
 from marketplace.catalog.models import Service
 from marketplace.ledger import selectors as ledger
 from marketplace.ledger.models import Entry, Transaction
@@ -16,6 +16,7 @@ from marketplace.metering import services as metering
 from marketplace.metering.models import Calibration, Call, Recount, RecountTally
 from marketplace.metering.verdicts import CountedCall, judge
 from portal.kernel.clock import utc_now
+from tests.accounts.webhooks import make_webhook
 from tests.api.client import ApiClient
 from tests.cast import make_key
 from tests.market import count_again, give_tokens, make_call
@@ -111,9 +112,12 @@ def test_a_disputed_call_costs_what_was_counted(
     key: str, acme: Organisation, rhine_service: Service
 ) -> None:
     """Prices 200 in, 800 out: of 50 reported tokens 10 can be shown."""
+    make_webhook(acme, event_types=["call.disputed"])
     call, before = make_call(key, rhine_service), balance(acme)
     for _again in range(2):
         recount = count_again(call, completion_counted=10)
+    told = WebhookDelivery.objects.get().payload
+    assert told == {"call": call.public_id, "returned_tokens": "32"}
     assert (recount.verdict, recount.returned_millitokens) == ("disputed", 40 * 800)
     assert balance(acme) == before + 40 * 800
     call.refresh_from_db()
