@@ -19,6 +19,8 @@ from accounts.models import (
     RememberedAnswer,
     TrialClaim,
     User,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from portal.kernel.clock import utc_now
 from portal.kernel.view_only_admin import ViewOnlyAdmin
@@ -147,3 +149,19 @@ class RememberedAnswerAdmin(ViewOnlyAdmin):
     list_display = ("idempotency_key", "api_key", "status", "created_at")
     list_select_related = ("api_key",)
     exclude = ("body",)
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(ViewOnlyAdmin):
+    list_display = ("url", "organisation", "created_at", "failing_since", "stopped_at")
+    list_select_related = ("organisation",)
+    search_fields = ("url", "public_id", "organisation__name")
+    exclude = ("secret", "old_secret")
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(ViewOnlyAdmin):
+    list_display = ("created_at", "endpoint", "event_type", "attempts", "delivered_at", "due_at")
+    list_select_related = ("endpoint",)
+    list_filter = ("event_type",)
+    search_fields = ("event_id", "public_id", "endpoint__url")

@@ -3,7 +3,6 @@
 A sender leases a message by moving its due time: one that dies lets it fall due again.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q, Window
+from django.db.models.functions import RowNumber
 
 from accounts.models import NoticeKind, WebhookDelivery, WebhookEndpoint
 from accounts.services import notices
@@ -63,22 +63,22 @@ def send_due_webhooks(*, now: datetime, clock: Callable[[], datetime] = utc_now)
 def prune_webhook_deliveries(*, now: datetime) -> int:
     """Delete what is older than NOTICE_KEEP_DAYS; how many."""
     before = now - timedelta(days=settings.NOTICE_KEEP_DAYS)
-    old = WebhookDelivery.objects.filter(created_at__lt=before, due_at__isnull=True)
-    return old.delete()[0]
+    # What waits for an endpoint to be switched on again is of no use after so long.
+    over = Q(due_at__isnull=True) | Q(endpoint__stopped_at__isnull=False)
+    return WebhookDelivery.objects.filter(over, created_at__lt=before).delete()[0]
 
 
 def _choose(now: datetime) -> list[WebhookDelivery]:
+    """What is due longest, but only so many of each endpoint."""
+    place = Window(RowNumber(), partition_by="endpoint_id", order_by=["due_at", "pk"])
     due = (
         WebhookDelivery.objects.filter(due_at__lte=now, endpoint__stopped_at__isnull=True)
+        .annotate(place=place)
+        .filter(place__lte=_PER_ENDPOINT)
         .select_related("endpoint__organisation")
-        .order_by("due_at", "pk")[: _ROUND * 10]
+        .order_by("due_at", "pk")
     )
-    chosen, of_endpoint = [], Counter[int]()
-    for delivery in due:
-        of_endpoint[delivery.endpoint_id] += 1
-        if of_endpoint[delivery.endpoint_id] <= _PER_ENDPOINT:
-            chosen.append(delivery)
-    return chosen[:_ROUND]
+    return list(due[:_ROUND])
 
 
 def _lease(delivery: WebhookDelivery, now: datetime) -> bool:

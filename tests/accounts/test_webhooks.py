@@ -169,6 +169,21 @@ def test_failures_are_tried_again_later_and_later_then_given_up(
     assert len(receiver.taken) == len(PAUSES) + 1
 
 
+def test_one_with_much_to_hear_does_not_keep_others_waiting(
+    acme: Organisation, hook: tuple[WebhookEndpoint, str], receiver: Receiver
+) -> None:
+    other = make_webhook(acme, f"http://{receiver.address}/other")[0]
+    long_ago = utc_now() - timedelta(hours=1)
+    waiting = [(hook[0], long_ago)] * 40 + [(other, utc_now())]
+    for number, (endpoint, due_at) in enumerate(waiting):
+        WebhookDelivery.objects.create(
+            endpoint=endpoint, event_id=f"evt_{number}", event_type="webhook.test",
+            created_at=long_ago, due_at=due_at,
+        )  # fmt: skip
+    assert send() == 5
+    assert other.deliveries.get().state == "delivered"
+
+
 def test_an_endpoint_that_fails_for_days_is_switched_off_and_on_by_an_owner(
     acme: Organisation, ada: User, hook: tuple[WebhookEndpoint, str], receiver: Receiver
 ) -> None:
