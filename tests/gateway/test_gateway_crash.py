@@ -54,7 +54,8 @@ def test_64_calls_at_once_on_a_wallet_for_ten(live_site: LiveSite, acme: Organis
         if number % 2:
             with RawCall(market, model=model, stream=True) as raw:
                 answer = raw.read_all()
-            return int(answer.split()[1]), "credit_balance_exhausted" if "402" in answer else ""
+            code = "credit_balance_exhausted"
+            return int(answer.split()[1]), code if code in answer else ""
         status, _headers, answer = market.post(CHAT_PATH, body)
         return status, answer.get("error", {}).get("code", "")
 
