@@ -6,6 +6,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from accounts.models import ApiKey, Organisation
 
@@ -20,6 +21,10 @@ class ServiceChoice:
     offered: bool = True
 
 
+# By the rules of policies that are lists, (code, label) of all that services declare.
+ListPolicyChoices = Callable[[], Mapping[str, Sequence[tuple[str, str]]]]
+# (policies as ``apply_policies`` gives them, unit): how many connected services of all pass.
+CountPermitted = Callable[[Any, str], tuple[int, int]]
 ListServices = Callable[[], Sequence[ServiceChoice]]
 # Millitokens spent in this month so far, by the key's public id; keys may be missing.
 SpendByKey = Callable[[Organisation, Sequence[ApiKey]], Mapping[str, int]]
@@ -32,6 +37,8 @@ class Hooks:
     """The slots, one function each."""
 
     list_services: ListServices = tuple
+    list_policy_choices: ListPolicyChoices = dict
+    count_permitted: CountPermitted = lambda _policies, _unit: (0, 0)
     spend_by_key: SpendByKey = lambda _organisation, _keys: {}
     on_verified: OnVerified = lambda _organisation, _email, _now: None
 

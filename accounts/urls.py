@@ -10,6 +10,7 @@ from accounts.views import (
     notices,
     organisation,
     people,
+    policies,
     team,
     webhooks,
 )
@@ -32,6 +33,7 @@ urlpatterns = [
         key_access.change_key_access,
         name="change_key_access",
     ),
+    path("o/<slug:organisation>/keys/<str:key>/policy/", policies.key_policy, name="key_policy"),
     path("o/<slug:organisation>/keys/<str:key>/suspend/", keys.suspend_key, name="suspend_key"),
     path("o/<slug:organisation>/keys/<str:key>/resume/", keys.resume_key, name="resume_key"),
     path("o/<slug:organisation>/keys/<str:key>/rotate/", keys.rotate_key, name="rotate_key"),
@@ -63,6 +65,7 @@ urlpatterns = [
     path(f"{_WEBHOOK}test/", webhooks.test_webhook, name="test_webhook"),
     path(f"{_WEBHOOK}resume/", webhooks.resume_webhook, name="resume_webhook"),
     path(f"{_WEBHOOK}deliveries/<str:delivery>/resend/", webhooks.resend, name="resend_webhook"),
+    path("o/<slug:organisation>/settings/policy/", policies.policy, name="policy"),
     path("o/<slug:organisation>/audit/", organisation.audit, name="audit"),
     path("o/<slug:organisation>/audit.csv", organisation.audit_csv, name="audit_csv"),
 ]

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models.people import Membership, Organisation, User
+from accounts.models.people import NO_POLICY, Membership, Organisation, User
 from portal.kernel.clock import utc_now
 from portal.kernel.public_ids import PublicIdField
 
@@ -89,6 +89,8 @@ class ApiKey(models.Model):
     cap_subject = models.CharField(max_length=40)
     # Public ids of services; empty means all.
     allowed_services = models.JSONField(default=list, blank=True)
+    # As services.policies stores it; applies beside the organisation's.
+    policy = models.JSONField(default=dict, db_default=NO_POLICY, blank=True)
     # How fast calls may come; null leaves it to the site's setting.
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
     tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)

@@ -50,6 +50,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
 
+# Also what a process of before the column writes into it while the new one is being brought in.
+NO_POLICY = models.Value({}, models.JSONField())
+
+
 class Organisation(models.Model):
     """A company: the tenant, owner of wallets and keys; a provider is one too."""
 
@@ -68,6 +72,8 @@ class Organisation(models.Model):
     )
     # Whether its members need a second factor to come in.
     two_factor_required = models.BooleanField(_("two-factor sign-in required"), default=False)
+    # What calls may go to, as services.policies stores it.
+    policy = models.JSONField(default=dict, db_default=NO_POLICY, blank=True)
     # Set when the first owner proved their e-mail address.
     verified_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=utc_now)

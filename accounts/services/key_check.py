@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from accounts.models import ApiKey
 from accounts.services.client_address import Address
+from accounts.services.policies import NO_POLICIES, AppliedPolicies, apply_policies
 
 KeyStatus = Literal["ok", "suspended", "revoked", "expired"]
 
@@ -28,7 +29,7 @@ _QUERY = """
     SELECT k.digest, k.id, k.public_id, k.kind, k.scopes, k.cap_millitokens, k.cap_period,
            k.cap_subject, k.allowed_services, k.created_by_id, o.id, o.public_id, o.slug,
            o.timezone, k.requests_per_minute, k.tokens_per_minute, k.allowed_networks,
-           k.allowed_origins,
+           k.allowed_origins, o.policy, k.policy,
            CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
                 WHEN k.expires_at <= %s THEN 'expired'
                 WHEN k.suspended_at IS NOT NULL OR NOT u.is_active OR m.id IS NULL
@@ -76,6 +77,8 @@ class AuthenticatedKey:
     allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     # Web pages whose browsers may use it: none means no page.
     allowed_origins: frozenset[str] = frozenset()
+    # What services must declare before a call goes to them.
+    policies: AppliedPolicies = NO_POLICIES
 
     def admits(self, address: Address | None) -> bool:
         """Whether it may be used from there; an unknown address is nowhere."""
@@ -126,8 +129,9 @@ def authenticate_api_key(*, text: str, now: datetime) -> AuthenticatedKey | None
         tokens_per_minute=row[15],
         allowed_networks=tuple(map(ip_network, json.loads(row[16]))),
         allowed_origins=frozenset(json.loads(row[17])),
-        status=row[18],
-        touch_due=bool(row[19]),
+        policies=apply_policies(organisation=json.loads(row[18]), key=json.loads(row[19])),
+        status=row[20],
+        touch_due=bool(row[21]),
     )
 
 

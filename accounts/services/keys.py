@@ -204,6 +204,7 @@ def rotate_api_key(
             cap_period=old.cap_period,
             expires_at=old.expires_at,
             allowed_services=old.allowed_services,
+            policy=old.policy,
             created_at=now,
             **access_of(old),
         )

@@ -17,7 +17,7 @@ from accounts.access import OrganisationRequest, organisation_view, posted, rece
 from accounts.forms.keys import KeyForm, RotateForm
 from accounts.hooks import hooks
 from accounts.key_words import KEY_STATUSES, SCOPES
-from accounts.models import ApiKey, ApiKeyQuerySet, Role
+from accounts.models import ApiKey, ApiKeyQuerySet, KeyKind, Role
 from accounts.once import is_first_time, new_once
 from portal.kernel.clock import utc_now
 from portal.kernel.errors import DomainError, NotFound
@@ -81,10 +81,14 @@ def key(request: OrganisationRequest, organisation: str, key: str) -> HttpRespon
     found, now = get_visible_key(request, key), utc_now()
     allowed = set(found.allowed_services)
     known = {choice.public_id: choice.label for choice in hooks.list_services()} if allowed else {}
+    policies = services.apply_policies(organisation=request.organisation.policy, key=found.policy)
+    unit = KeyKind.TEST if found.kind == KeyKind.TEST else KeyKind.LIVE
     context = {
         **_row(request, found, now=now, spend=hooks.spend_by_key(request.organisation, [found])),
         "scopes": [SCOPES.get(scope, scope) for scope in found.scopes],
         "allowed_services": [known.get(public_id, public_id) for public_id in sorted(allowed)],
+        # Of the services that can be called, those that pass and all; None without a policy.
+        "permitted": hooks.count_permitted(policies, unit) if policies.policies else None,
         "holder_is_out": not found.holder_is_in,
         "requests_per_minute": found.requests_per_minute
         or settings.GATEWAY_KEY_REQUESTS_PER_MINUTE,

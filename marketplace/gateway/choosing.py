@@ -12,6 +12,7 @@ from marketplace.catalog.selectors import CallableService
 from marketplace.gateway.errors import GatewayRefusal
 from marketplace.gateway.health import Health
 from marketplace.gateway.parameters import keep_supporting
+from marketplace.gateway.policies import keep_permitted
 from marketplace.gateway.preferences import WantedModel
 from marketplace.gateway.ranking import keep_preferred, rank
 from marketplace.gateway.rate_limits import RateLimits, refuse_full
@@ -131,16 +132,8 @@ def _list_fitting(key: AuthenticatedKey, request: CallRequest, name: str) -> lis
             _("This model cannot do what this address is for."),
             param="model",
         )
-    if key.allowed_services:
-        fitting = [service for service in fitting if service.public_id in key.allowed_services]
-    if not fitting:
-        raise GatewayRefusal(
-            403,
-            "policy_violation",
-            _("This key may not use this model: its allowed services do not include it."),
-            param="model",
-        )
-    connected = [service for service in fitting if service.is_connected]
+    permitted = keep_permitted(fitting, key)
+    connected = [service for service in permitted if service.is_connected]
     if not connected:
         raise GatewayRefusal(
             503,

@@ -11,6 +11,7 @@ from marketplace.catalog.pricing import PriceSnapshot
 from marketplace.catalog.selectors import CallableService
 from marketplace.gateway.amounts import currency_number, currency_text, tokens_text
 from marketplace.gateway.errors import GatewayRefusal
+from marketplace.gateway.policies import list_permitted
 from marketplace.ledger import selectors as ledger
 from portal.kernel.clock import utc_now
 
@@ -69,12 +70,8 @@ def get_credits(key: AuthenticatedKey) -> dict[str, Any]:
 
 
 def _list_allowed(key: AuthenticatedKey) -> list[CallableService]:
-    return [
-        service
-        for service in catalog.list_callable_services(unit=key.kind, now=utc_now())
-        if service.is_connected
-        and (not key.allowed_services or service.public_id in key.allowed_services)
-    ]
+    services = catalog.list_callable_services(unit=key.kind, now=utc_now())
+    return list_permitted([service for service in services if service.is_connected], key)
 
 
 def render_models(models: Mapping[str, list[CallableService]]) -> list[dict[str, Any]]:

@@ -9,11 +9,14 @@ from marketplace.catalog import selectors as catalog
 from marketplace.metering import selectors as metering
 from portal.kernel.clock import utc_now
 from portal.web.join import welcome_organisation
+from portal.web.policy_hooks import count_permitted, list_policy_choices
 
 
 def connect_accounts() -> None:
     """Called once, when the application starts."""
     hooks.list_services = _list_services
+    hooks.list_policy_choices = list_policy_choices
+    hooks.count_permitted = count_permitted
     hooks.spend_by_key = _get_spend_by_key
     hooks.on_verified = welcome_organisation
 

@@ -49,6 +49,7 @@ PROBLEM_CODES = (
     ProblemCode(403, "creator_left", _("Whoever made the key is no longer a member.")),
     ProblemCode(403, "test_key", _("Test keys reach test services and test tokens only.")),
     ProblemCode(403, "not_a_provider", _("Become a provider in the portal first.")),
+    ProblemCode(403, "policy_violation", _("The policy does not allow the service.")),
     ProblemCode(403, "service_not_allowed", _("The key is confined to other services.")),
     ProblemCode(403, "grant_key_refused", _("The caller's key was suspended or revoked.")),
     ProblemCode(404, "not_found", _("Nothing is there, or it belongs to others.")),

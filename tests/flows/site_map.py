@@ -101,7 +101,7 @@ SITE_MAP: dict[str, Entry] = {
         """
         web:home web:start web:usage web:wallet metering:requests metering:request metering:budgets
         accounts:keys accounts:key accounts:create_key accounts:rotate_key accounts:revoke_key
-        accounts:change_key_access
+        accounts:change_key_access accounts:key_policy
         accounts:team accounts:leave accounts:notices accounts:notice_settings
         partners:home partners:services partners:service
         billing:purchase_requests billing:ask_purchase billing:purchase_request
@@ -148,7 +148,7 @@ SITE_MAP: dict[str, Entry] = {
         Kind.PAGE,
         Role.OWNER,
         """
-        accounts:member accounts:remove_member accounts:settings accounts:audit
+        accounts:member accounts:remove_member accounts:settings accounts:policy accounts:audit
         accounts:webhooks accounts:create_webhook accounts:webhook accounts:change_webhook
         accounts:rotate_webhook_secret accounts:remove_webhook
         partners:apply partners:create_service partners:edit_service partners:prices

@@ -166,6 +166,23 @@ def test_a_grant_that_cannot_be_is_refused(
     assert not DirectGrant.objects.exists()
 
 
+def test_a_policy_forbids_grants_and_holds_on_those_given_before(
+    funded: Organisation, ada_api: ApiClient, rhine_api: ApiClient, grant: str,
+    rhine_service: Service,
+) -> None:  # fmt: skip
+    before = balance_of(funded)
+    Organisation.objects.filter(pk=funded.pk).update(policy={"regions": ["us-east"]})
+
+    refusals = [ask_grant(ada_api, rhine_service), hold(rhine_api, grant)]
+
+    for refused in refusals:
+        assert (refused.status_code, refused.json()["code"]) == (403, "policy_violation")
+        assert "allowed regions: us-east" in refused.json()["detail"]
+    assert DirectGrant.objects.count() == 1
+    assert not Call.objects.exists()
+    assert balance_of(funded) == before
+
+
 def test_a_grant_respects_what_the_key_may_call(
     funded: Organisation, ada: User, rhine_service: Service, rival: Provider, qwen: AIModel
 ) -> None:

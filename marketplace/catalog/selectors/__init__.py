@@ -32,8 +32,15 @@ from marketplace.catalog.selectors.lookups import (
     list_provider_services,
 )
 from marketplace.catalog.selectors.model_facts import ModelFacts, get_model_facts
+from marketplace.catalog.selectors.policies import (
+    BrokenRule,
+    find_broken_rule,
+    get_declared,
+    keep_permitted,
+)
 
 __all__ = [
+    "BrokenRule",
     "CallableService",
     "Facet",
     "Listing",
@@ -41,9 +48,11 @@ __all__ = [
     "Option",
     "ServiceCard",
     "ServiceNotFound",
+    "find_broken_rule",
     "find_callable_services",
     "find_priced_services",
     "forget_callable_services",
+    "get_declared",
     "get_model",
     "get_model_facts",
     "get_price_in_force",
@@ -53,6 +62,7 @@ __all__ = [
     "get_review",
     "get_review_diff",
     "get_service",
+    "keep_permitted",
     "list_callable_services",
     "list_cards",
     "list_landing_services",

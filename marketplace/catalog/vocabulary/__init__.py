@@ -13,6 +13,7 @@ from marketplace.catalog.vocabulary.terms import Term, label_of
 from marketplace.catalog.vocabulary.uses import (
     INDUSTRIES,
     MODALITIES,
+    QUANTISATION_BITS,
     QUANTISATIONS,
     TASKS,
     context_label,
@@ -23,6 +24,7 @@ __all__ = [
     "LICENCES",
     "MODALITIES",
     "QUANTISATIONS",
+    "QUANTISATION_BITS",
     "REGIONS",
     "TASKS",
     "Licence",

@@ -87,3 +87,7 @@ QUANTISATIONS = by_code(
     Term("int4", "INT4"),
     Term("unknown", _("Not stated")),
 )
+# "unknown" has none: it says nothing.
+QUANTISATION_BITS = {
+    "fp32": 32, "bf16": 16, "fp16": 16, "fp8": 8, "int8": 8, "fp4": 4, "mxfp4": 4, "int4": 4,
+}  # fmt: skip

@@ -18,6 +18,7 @@ from marketplace.catalog.selectors import CallableService
 from marketplace.ledger import services as ledger
 from marketplace.partners.models import DirectGrant, SigningKey
 from marketplace.partners.pseudonyms import pseudonym_of
+from marketplace.partners.services.policies import refuse_forbidden
 from marketplace.partners.services.signing_keys import get_signing_key
 from marketplace.partners.tokens import GrantClaims, key_id_of, sign, verify
 from portal.kernel.errors import Forbidden, NotFound, Rejected
@@ -152,6 +153,7 @@ def _find_service(name: str, key: AuthenticatedKey, now: datetime) -> CallableSe
         )
     if key.allowed_services and target.public_id not in key.allowed_services:
         raise ServiceNotAllowed(_("This key may not call that service."))
+    refuse_forbidden(target, key.policies)
     return target
 
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey
-from accounts.services import AuthenticatedKey
+from accounts.services import AuthenticatedKey, apply_policies
 from marketplace.catalog import selectors as catalog
 from marketplace.catalog.models import Provider
 from marketplace.catalog.selectors import CallableService
@@ -26,6 +26,7 @@ from marketplace.partners.services.hold_refusals import (
     closed,
     declined,
 )
+from marketplace.partners.services.policies import refuse_forbidden
 from marketplace.partners.services.wishes import Wish, bound_wish, hash_wish, price_extension
 
 OPERATION = "direct"
@@ -54,16 +55,18 @@ def place_direct_hold(
 
     Committed with the call's record. The same key with the same content gives the same hold (or
     the same refusal) again. Raises what ``read_grant`` raises, GrantKeyRefused, ServiceNotLive,
+    PolicyViolation (it may be newer than the grant),
     HoldRejected (nothing to hold), HoldDeclined (funds, ceiling, cap, frozen), HoldKeyReused.
     """
     grant = read_grant(token=token, provider=provider, now=now)
-    service = _find_live_service(grant, now)
+    service, key = _find_live_service(grant, now), _key_of(grant.api_key, now)
+    refuse_forbidden(service, key.policies)
     quantities = bound_wish(wish, service.price)
     expires_at = grant.expires_at + timedelta(seconds=settings.DIRECT_GRACE_SECONDS)
     (result,) = metering.open_calls(
         [
             metering.OpenCall(
-                key=_key_of(grant.api_key, now),
+                key=key,
                 service=service,
                 operation=OPERATION,
                 prompt_tokens=quantities.prompt_tokens,
@@ -210,4 +213,5 @@ def _key_of(key: ApiKey, now: datetime) -> AuthenticatedKey:
         organisation_timezone=organisation.timezone,
         status="ok",
         touch_due=False,
+        policies=apply_policies(organisation=organisation.policy, key=key.policy),
     )
