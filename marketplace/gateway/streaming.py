@@ -16,7 +16,7 @@ from marketplace.gateway.exchange import ClientGone, Exchange
 from marketplace.gateway.requests import CallRequest
 from marketplace.gateway.running import Attempts, CallClosing, Gateway
 from marketplace.gateway.voices.interface import Farewell, Speaker
-from marketplace.gateway.voices.registry import voice_of
+from marketplace.gateway.voices.registry import streamed_voice_of, voice_of
 from marketplace.upstream.failures import UpstreamCutShort, UpstreamFailure, UpstreamOverran
 from marketplace.upstream.patience import Patience
 from marketplace.upstream.usage import NOTHING_DELIVERED, Usage
@@ -38,7 +38,7 @@ async def stream(
         keep_alive_seconds=settings.GATEWAY_KEEPALIVE_SECONDS,
         send_seconds=settings.GATEWAY_SEND_SECONDS,
     ) as events:
-        speaker = voice_of(request).speak(events, request)
+        speaker = streamed_voice_of(request).speak(events, request)
         while True:
             try:
                 call = await attempts.open()

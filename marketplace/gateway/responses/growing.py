@@ -1,7 +1,8 @@
 """Output items of a streamed response, each as it grows and with the events that tell of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from marketplace.gateway.responses import answer
 
@@ -9,19 +10,8 @@ from marketplace.gateway.responses import answer
 Event = tuple[str, dict[str, Any]]
 
 
-class GrowingItem(Protocol):
-    """One item from its first event to its last."""
-
-    def begin(self) -> Iterator[Event]: ...
-
-    def end(self, status: str) -> Iterator[Event]: ...
-
-    def render(self, status: str) -> dict[str, Any]:
-        """As it is by now."""
-
-
-class _Item:
-    """``place`` is its index in the output."""
+class GrowingItem(ABC):
+    """One item from its first event to its last. ``place`` is its index in the output."""
 
     def __init__(self, item_id: str, place: int) -> None:
         self.item_id = item_id
@@ -31,8 +21,15 @@ class _Item:
     def where(self) -> dict[str, Any]:
         return {"item_id": self.item_id, "output_index": self.place}
 
+    @abstractmethod
+    def begin(self) -> Iterator[Event]: ...
+
+    @abstractmethod
+    def end(self, status: str) -> Iterator[Event]: ...
+
+    @abstractmethod
     def render(self, status: str) -> dict[str, Any]:
-        raise NotImplementedError
+        """As it is by now."""
 
     def _added(self) -> Event:
         return (
@@ -47,7 +44,7 @@ class _Item:
         )
 
 
-class TextItem(_Item):
+class TextItem(GrowingItem):
     """One part of text of one kind: what the model says, thinks, or why it refuses."""
 
     # By kind: the events' name, and the field that a finished part's text has in its last event.
@@ -102,7 +99,7 @@ class TextItem(_Item):
         return answer.reasoning_part(text)
 
 
-class FunctionItem(_Item):
+class FunctionItem(GrowingItem):
     """One call of a function of the caller's."""
 
     def __init__(self, item_id: str, place: int, *, call_id: str, name: str) -> None:

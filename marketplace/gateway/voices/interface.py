@@ -62,5 +62,9 @@ class Voice(Protocol):
     def render_usage(self, usage: Usage, closed: Closed) -> dict[str, Any]:
         """The answer's ``usage``, with what it cost."""
 
+
+class StreamedVoice(Voice, Protocol):
+    """Of an address whose answers can be streamed."""
+
     def speak(self, events: EventStream, request: CallRequest) -> Speaker:
-        """For one streamed answer. Never called where requests cannot be streamed."""
+        """For one streamed answer."""

@@ -131,9 +131,6 @@ class VectorVoice:
             **answers.render_cost(closed),
         }
 
-    def speak(self, events: EventStream, request: CallRequest) -> ChunkSpeaker:
-        raise NotImplementedError
-
 
 CHAT = TextVoice(CHAT_PATH, "chat.completion.chunk", {"delta": {}})
 COMPLETIONS = TextVoice(COMPLETIONS_PATH, "text_completion", {"text": "", "logprobs": None})
